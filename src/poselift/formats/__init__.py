@@ -1,0 +1,100 @@
+"""File formats: `READERS` and `WRITERS`, one line and one module per format.
+
+`read` gives the people of any keypoint file as Clips in the file's own skeleton, `read_motion` the 3D motions
+of a motion file. The order of `READERS` is the order in which formats are tried.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from poselift.errors import InputError, unknown_name
+from poselift.formats.base import DEFAULT_FPS, Reader, ReadOptions, Writer
+from poselift.structures import Clip, Motion
+
+__all__ = ["DEFAULT_FPS", "READERS", "WRITERS", "ReadOptions", "Reader", "Writer", "detect", "read", "read_motion"]
+
+_HERE = "poselift.formats."
+
+READERS: dict[str, Reader] = {
+    r.name: r
+    for r in (
+        Reader(name="poses-npz", module=_HERE + "poses_npz", summary="native .npz: keypoints and poses, row by row"),
+        Reader(name="poses-json", module=_HERE + "poses_json", summary="native .json: keypoints and poses by track"),
+        Reader(name="videopose3d-2d", module=_HERE + "videopose3d_2d", summary="VideoPose3D data_2d_*.npz"),
+        Reader(
+            name="videopose3d-3d", module=_HERE + "videopose3d_3d", gives="motion", summary="VideoPose3D data_3d_h36m.npz"
+        ),
+        Reader(name="gluon", module=_HERE + "gluon", summary="Human3.6M annot folders of matlab_meta.txt files"),
+        Reader(name="openpose", module=_HERE + "openpose", summary="OpenPose folder, one JSON per frame (BODY_25)"),
+        Reader(name="mmpose", module=_HERE + "mmpose", summary="mmpose predictions JSON"),
+        Reader(name="mediapipe", module=_HERE + "mediapipe", summary="MediaPipe pose landmarks JSON"),
+        Reader(name="alphapose", module=_HERE + "alphapose", summary="AlphaPose results JSON (COCO-17, Halpe-26)"),
+        Reader(name="coco", module=_HERE + "coco", summary="COCO keypoint annotations or results JSON"),
+        Reader(name="motionbert-pkl", module=_HERE + "motionbert", summary="MotionBERT's Human3.6M .pkl of detected 2D"),
+        Reader(name="array", module=_HERE + "array", summary=".npy or plain .npz array (frames, joints, 2 or 3)"),
+    )
+}
+
+WRITERS: dict[str, Writer] = {w.name: w for w in ()}
+
+
+def detect(path: str | Path) -> Reader:
+    """The reader whose format the file or folder has. Raises `InputError` where none fits."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError("no such file or folder", file=path)
+    for reader in READERS.values():
+        if reader.sniff(path):
+            return reader
+    _explain(path)
+    known = ", ".join(READERS)
+    raise InputError(f"none of the known formats ({known}); name it with --format if it is one", file=path)
+
+
+def _explain(path: Path) -> None:
+    """Raise the plain reason, if there is one, why nothing could recognise the file."""
+    if path.is_dir():
+        if not any(path.iterdir()):
+            raise InputError("an empty folder", file=path)
+    elif path.is_file():
+        if path.stat().st_size == 0:
+            raise InputError("an empty file", file=path)
+        if path.suffix == ".json":
+            from poselift.storage.text import load_json
+
+            load_json(path)
+        elif path.suffix in (".npz", ".npy"):
+            from poselift.storage.arrays import npy_header, npz_headers
+
+            (npz_headers if path.suffix == ".npz" else npy_header)(path)
+
+
+def _reader(path: str | Path, format: str | None) -> Reader:
+    if format is None:
+        return detect(path)
+    if format not in READERS:
+        raise unknown_name("format", format, READERS)
+    return READERS[format]
+
+
+def read(path: str | Path, format: str | None = None, options: ReadOptions = ReadOptions()) -> list[Clip]:
+    """The people in a keypoint file or folder: one Clip per person and camera, in the file's own skeleton.
+
+    `format` is a key of `READERS`, or None to recognise it. A file that states no frame rate gets
+    `DEFAULT_FPS` and `meta["assumed_fps"]`; one that states no camera gives `clip.camera is None`, with the image
+    size in `meta["size_wh"]` where it is known. Raises `InputError`.
+    """
+    reader = _reader(path, format)
+    if reader.gives != "clips":
+        raise InputError(f"holds 3D motion ({reader.name}), no keypoints of an image", file=path)
+    return cast(list[Clip], reader.read(path, options))
+
+
+def read_motion(path: str | Path, format: str | None = None, options: ReadOptions = ReadOptions()) -> list[Motion]:
+    """The 3D motions in a motion file or folder, metres and z up. Raises `InputError`."""
+    reader = _reader(path, format)
+    if reader.gives != "motion":
+        raise InputError(f"holds keypoints of an image ({reader.name}), no 3D motion", file=path)
+    return cast(list[Motion], reader.read(path, options))
