@@ -1,0 +1,1 @@
+"""Networks only: lifters, their input frames, weights and ONNX."""
