@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from poselift.errors import InputError
 from poselift.models.input_frames import InputFrame, InputFrameName, input_frame
 from poselift.structures.skeleton import Skeleton, skeleton
 
-__all__ = ["Lifter", "LifterConfig", "Refiner", "RootModel", "to_camera", "to_look"]
+__all__ = ["Lifter", "LifterConfig", "Refiner", "RootModel", "require", "to_camera", "to_look"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,14 @@ class LifterConfig:
     """Give the network the logarithm of the person's size on the image plane (only for `look_at`)."""
 
 
+def require(config: LifterConfig, **limits: tuple[float, float]) -> None:
+    """Raises `InputError` unless each named number of the config lies within its limits."""
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            raise InputError(field=f"model {name}", expected=f"{low} to {high}", found=value)
+
+
 class Lifter(nn.Module):
     """2D keypoints of one person → root-relative 3D in metres.
 
@@ -48,6 +57,7 @@ class Lifter(nn.Module):
 
     mean3d: Tensor
     std3d: Tensor
+    flip: Tensor
     receptive_field: int = 1
     causal: bool = False
 

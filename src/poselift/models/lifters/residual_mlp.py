@@ -1,5 +1,5 @@
-"""Residual MLP: the default single-frame lifter. SimpleBaseline's shape (Martinez et al., ICCV 2017) with the parts that
-have proved themselves in transformers since.
+"""Residual MLP: a single-frame lifter of SimpleBaseline's shape (Martinez et al., ICCV 2017) with the parts that have
+proved themselves in transformers since.
 
     x = W_in · [x, y, conf] of every joint and log-size
     blocks times  x = x + W2 · D(GELU(W1 · LN(x)))                        # pre-activation (He et al., ECCV 2016)
@@ -20,8 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poselift.errors import InputError
-from poselift.models.base import Lifter, LifterConfig
+from poselift.models.base import Lifter, LifterConfig, require
 
 __all__ = ["ResidualMLP", "ResidualMLPConfig"]
 
@@ -65,9 +64,7 @@ class ResidualMLP(Lifter):
 
     def __init__(self, config: ResidualMLPConfig) -> None:
         super().__init__(config)
-        for name in ("width", "hidden", "blocks"):
-            if getattr(config, name) < 1:
-                raise InputError(field=name, expected="a positive number", found=getattr(config, name))
+        require(config, width=(1, 65_536), hidden=(1, 65_536), blocks=(0, 1000), dropout=(0, 0.999))
         j, scale = len(self.skeleton), int(config.scale_feature)
         self.w_in = nn.Linear(j * (self.in_channels - scale) + scale, config.width)
         self.blocks = nn.ModuleList(_Block(config=config) for _ in range(config.blocks))

@@ -24,8 +24,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poselift.errors import InputError
-from poselift.models.base import Lifter, LifterConfig
+from poselift.errors import InputError, unknown_name
+from poselift.models.base import Lifter, LifterConfig, require
 from poselift.models.input_frames import InputFrameName
 from poselift.structures.skeleton import skeleton
 
@@ -68,6 +68,13 @@ class SimpleBaselineConfig(LifterConfig):
     """Added to the variance in batch normalisation."""
     bn_momentum: float = 0.1
     """Share of the new batch in the running statistics."""
+
+    @staticmethod
+    def flavour_of(name: str) -> SimpleBaselineConfig:
+        """The published version of that name (`FLAVOURS`). Raises `InputError` for an unknown one."""
+        if name not in FLAVOURS:
+            raise unknown_name("flavour of SimpleBaseline", name, FLAVOURS)
+        return FLAVOURS[name]
 
 
 FLAVOURS: dict[str, SimpleBaselineConfig] = {
@@ -134,6 +141,9 @@ class SimpleBaseline(Lifter):
     """Single-frame lifter around `LinearNet`: picks its joints, and undoes the standardisation of the target."""
 
     config: SimpleBaselineConfig
+    joints_in: Tensor
+    joints_out: Tensor
+    place: Tensor
     pca_mean: Tensor
     pca_components: Tensor
 
@@ -144,9 +154,10 @@ class SimpleBaseline(Lifter):
         inputs = len(names_in) * (self.in_channels - config.scale_feature) + config.scale_feature
         if not 0 <= config.pca <= inputs:
             raise InputError(field="pca", expected=f"0 to {inputs} components", found=config.pca)
-        for name, value in (("width", config.width), ("blocks", config.blocks + 1)):
-            if value < 1:
-                raise InputError(field=name, expected="a positive number", found=value)
+        require(config, width=(1, 65_536), blocks=(0, 1000), dropout=(0, 0.999), bn_eps=(0, 1), bn_momentum=(0, 1))
+        for names in (names_in, names_out):
+            if not names or len(set(names)) != len(names):
+                raise InputError(field="joints_in and joints_out", expected="different joints", found=", ".join(names))
         self.register_buffer("joints_in", torch.tensor(self.skeleton.indices(*names_in)), persistent=False)
         self.register_buffer("joints_out", torch.tensor(self.skeleton.indices(*names_out)), persistent=False)
         place = [names_out.index(n) if n in names_out else len(names_out) for n in joints]
