@@ -1,0 +1,157 @@
+"""Arguments of `poselift lift`, `demo`, `view` and `models`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from poselift.errors import InputError
+
+if TYPE_CHECKING:
+    from poselift.pipeline.lift import Lifted
+
+__all__ = ["Demo", "Lift", "Models", "View"]
+
+Out = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
+Number = Annotated[float | None, arg(metavar="NUMBER")]
+Name = Annotated[str | None, arg(metavar="NAME")]
+File = Annotated[Path | None, arg(metavar="FILE")]
+Size = Annotated[tuple[int, int] | None, arg(metavar="W H")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lift:
+    """Lift the people of a keypoint file or folder into metric 3D.
+
+    Writes poses.npz, poses.json, poses.csv, BVH, a web page and a contact sheet into DIR.
+    """
+
+    input: Positional[Annotated[Path, arg(metavar="INPUT")]]
+    """Keypoint file or folder: native npz or JSON, COCO, OpenPose, AlphaPose, mmpose, MediaPipe, VideoPose3D, arrays."""
+    out: Out
+    """Folder for the results; made if it is not there."""
+    model: Annotated[str, arg(metavar="NAME|DIR")] = "default"
+    """Weights: a name of `poselift models`, a folder, or a Hugging Face repository."""
+    skeleton: Name = None
+    """Joint layout of the input where the file does not say it: coco17, h36m17, halpe26, body25, ..."""
+    format: Name = None
+    """Format of the input where it is not recognised."""
+    fps: Number = None
+    """Frames per second of the input where the file does not say it (30 otherwise)."""
+    focal: Number = None
+    """Focal length in pixels."""
+    fov: Number = None
+    """Field of view in degrees across the larger image side (55 where nothing is known)."""
+    camera: File = None
+    """JSON file with the camera: size_wh and one of K, focal, fov_deg; optionally dist and T_cam_world."""
+    image_size: Size = None
+    """Image width and height in pixels where the file does not say them."""
+    formats: Annotated[str, arg(metavar="LIST")] = ""
+    """What to write, with commas: npz,json,csv,bvh,html,png (all of them where nothing is said)."""
+    batch: Annotated[int, arg(metavar="N")] = 4096
+    """Frames lifted at once."""
+    device: Name = None
+    """cpu, cuda, cuda:1, mps; the first accelerator where nothing is said."""
+
+    def run(self) -> None:
+        from poselift.pipeline.lift import lift
+
+        formats = tuple(f.strip() for f in self.formats.split(",") if f.strip()) or None
+        with _progress() as progress:
+            lifted = lift(
+                self.input, out=self.out, model=self.model, skeleton=self.skeleton, format=self.format, fps=self.fps,
+                focal=self.focal, fov=self.fov, camera=self.camera, image_size=self.image_size, formats=formats,
+                batch=self.batch, device=self.device, progress=progress,
+            )  # fmt: skip
+        _report(lifted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Lift the clip that comes with poselift, seen by a virtual camera with detector-like noise."""
+
+    out: Out = Path("out/demo")
+    """Folder for the results."""
+    model: Annotated[str, arg(metavar="NAME|DIR")] = "default"
+    """Weights: a name of `poselift models`, a folder, or a Hugging Face repository."""
+
+    def run(self) -> None:
+        from poselift.pipeline.demo import demo
+
+        lifted, errors = demo(self.out, model=self.model)
+        _report(lifted)
+        for name, value in errors.items():
+            print(f"{name:>10}  {value:6.1f} mm   mean over all joints and frames of the clip")
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Open the live viewer on a folder that `poselift lift` wrote (or on a poses file)."""
+
+    folder: Positional[Annotated[Path, arg(metavar="DIR")]]
+    """Folder with poses.npz, or the file itself."""
+    port: int = 8080
+    """Port of the viewer's web server."""
+    host: str = "127.0.0.1"
+    """Address it listens on: this machine only; 0.0.0.0 for all its addresses."""
+
+    def run(self) -> None:
+        from poselift.formats import read
+        from poselift.view.live import serve
+
+        path = self.folder / "poses.npz" if self.folder.is_dir() else self.folder
+        clips = read(path)
+        if all(c.p_root is None for c in clips):
+            raise InputError(file=path, expected="lifted poses (poselift lift writes them)", found="2D keypoints only")
+        serve(clips, host=self.host, port=self.port)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """List the weights at hand: what they are, the licence of their data, their error."""
+
+    def run(self) -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        from poselift.models.weights import list_models
+
+        table = Table("name", "lifter", "input", "data", "data licence", "error", box=None, pad_edge=False)
+        for card in list_models():
+            table.add_row(*(str(card.get(k, "")) for k in ("name", "lifter", "input", "data", "licence", "error")))
+        Console().print(table)
+
+
+def _report(lifted: Lifted) -> None:
+    """What was found, what the numbers mean, and where the files are."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lifted.notes:
+        console.print(line, markup=False)
+    for name, path in lifted.files.items():
+        console.print(f"  {name:<5} {path}", markup=False)
+
+
+def _progress():
+    """A bar with frames per second and the time left, on a terminal only."""
+    import contextlib
+    import sys
+
+    @contextlib.contextmanager
+    def bar():
+        if not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("lifting"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+            task = shown.add_task("lifting", total=None)
+            yield lambda done, total: shown.update(task, completed=done, total=total)
+
+    return bar()
