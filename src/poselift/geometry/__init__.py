@@ -1,0 +1,1 @@
+"""Pure functions on tensors: projection, cameras, rotations, alignment, bones, joint angles, root solvers."""
