@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from poselift.errors import InputError, unknown_name
-from poselift.formats.base import DEFAULT_FPS, Reader, ReadOptions, Writer
+from poselift.formats.base import DEFAULT_FPS, UNSTATED, Reader, ReadOptions, Writer
 from poselift.structures import Clip, Motion
 
 __all__ = ["DEFAULT_FPS", "READERS", "WRITERS", "ReadOptions", "Reader", "Writer", "detect", "read", "read_motion"]
@@ -24,7 +24,10 @@ READERS: dict[str, Reader] = {
         Reader(name="poses-json", module=_HERE + "poses_json", summary="native .json: keypoints and poses by track"),
         Reader(name="videopose3d-2d", module=_HERE + "videopose3d_2d", summary="VideoPose3D data_2d_*.npz"),
         Reader(
-            name="videopose3d-3d", module=_HERE + "videopose3d_3d", gives="motion", summary="VideoPose3D data_3d_h36m.npz"
+            name="videopose3d-3d",
+            module=_HERE + "videopose3d_3d",
+            gives="motion",
+            summary="VideoPose3D data_3d_h36m.npz",
         ),
         Reader(name="gluon", module=_HERE + "gluon", summary="Human3.6M annot folders of matlab_meta.txt files"),
         Reader(name="openpose", module=_HERE + "openpose", summary="OpenPose folder, one JSON per frame (BODY_25)"),
@@ -32,7 +35,9 @@ READERS: dict[str, Reader] = {
         Reader(name="mediapipe", module=_HERE + "mediapipe", summary="MediaPipe pose landmarks JSON"),
         Reader(name="alphapose", module=_HERE + "alphapose", summary="AlphaPose results JSON (COCO-17, Halpe-26)"),
         Reader(name="coco", module=_HERE + "coco", summary="COCO keypoint annotations or results JSON"),
-        Reader(name="motionbert-pkl", module=_HERE + "motionbert", summary="MotionBERT's Human3.6M .pkl of detected 2D"),
+        Reader(
+            name="motionbert-pkl", module=_HERE + "motionbert", summary="MotionBERT's Human3.6M .pkl of detected 2D"
+        ),
         Reader(name="array", module=_HERE + "array", summary=".npy or plain .npz array (frames, joints, 2 or 3)"),
     )
 }
@@ -79,7 +84,7 @@ def _reader(path: str | Path, format: str | None) -> Reader:
     return READERS[format]
 
 
-def read(path: str | Path, format: str | None = None, options: ReadOptions = ReadOptions()) -> list[Clip]:
+def read(path: str | Path, format: str | None = None, options: ReadOptions = UNSTATED) -> list[Clip]:
     """The people in a keypoint file or folder: one Clip per person and camera, in the file's own skeleton.
 
     `format` is a key of `READERS`, or None to recognise it. A file that states no frame rate gets
@@ -92,7 +97,7 @@ def read(path: str | Path, format: str | None = None, options: ReadOptions = Rea
     return cast(list[Clip], reader.read(path, options))
 
 
-def read_motion(path: str | Path, format: str | None = None, options: ReadOptions = ReadOptions()) -> list[Motion]:
+def read_motion(path: str | Path, format: str | None = None, options: ReadOptions = UNSTATED) -> list[Motion]:
     """The 3D motions in a motion file or folder, metres and z up. Raises `InputError`."""
     reader = _reader(path, format)
     if reader.gives != "motion":

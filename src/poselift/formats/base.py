@@ -21,7 +21,7 @@ from typing import Literal
 from poselift.errors import InputError
 from poselift.structures import Camera, Clip, Motion, Skeleton, skeleton
 
-__all__ = ["DEFAULT_FPS", "ReadOptions", "Reader", "Writer"]
+__all__ = ["DEFAULT_FPS", "UNSTATED", "ReadOptions", "Reader", "Writer"]
 
 DEFAULT_FPS = 30.0
 """Frame rate of a file that states none; the clip's meta then says `assumed_fps`."""
@@ -66,6 +66,10 @@ class ReadOptions:
         return chosen
 
 
+UNSTATED = ReadOptions()
+"""The user says nothing: what the file states holds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader:
     """One row of `READERS`; `module` has `sniff` and `read`."""
@@ -82,7 +86,7 @@ class Reader:
         """True if the file or folder is surely of this format. Never raises."""
         return self.load().sniff(Path(path))
 
-    def read(self, path: str | Path, options: ReadOptions = ReadOptions()) -> list[Clip] | list[Motion]:
+    def read(self, path: str | Path, options: ReadOptions = UNSTATED) -> list[Clip] | list[Motion]:
         """The people in the file. Raises `InputError` (naming the file) for one that cannot be read."""
         path = Path(path)
         if not path.exists():
