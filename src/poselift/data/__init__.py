@@ -1,0 +1,1 @@
+"""Training sets as Clips and as resident tensors: `datasets.DATASETS` is the table."""

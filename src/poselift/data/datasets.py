@@ -1,0 +1,194 @@
+"""The table of training sets. An entry gives Clips with truth for evaluation, and a source of batches for training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from poselift.data.bank import Batch, ClipBank, MotionBank
+from poselift.data.views import ProtocolViews, WildViews
+from poselift.data.noise import NoiseOptions
+from poselift.errors import InputError, unknown_name
+from poselift.structures import Clip
+
+__all__ = ["DATASETS", "BatchSource", "DataConfig", "dataset_clips", "dataset_source"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which data, in which form."""
+
+    dataset: Literal["cmu17", "human36m", "motion"] = "cmu17"
+    """Training set: the open benchmark, Human3.6M from your own VideoPose3D files, or your own motion files."""
+    path: str | None = None
+    """Folder or file of the data; none means the CMU subset that comes with the package (cmu17 only)."""
+    input: Literal["gt", "det", "wild"] = "gt"
+    """2D input: exact projections, detector-like noise, or cameras and bodies as users have them."""
+    keypoints: str = "gt"
+    """human36m: NAME of the 2D file data_2d_h36m_NAME.npz."""
+    flip: bool = False
+    """Mirror half of the training samples (always on for wild)."""
+    validation_every: int = 8
+    """Validate on each so-many-th frame."""
+    train_every: int = 1
+    """Train on each so-many-th frame."""
+    wild: WildViews = field(default_factory=WildViews)
+    """Cameras, bodies and damage of `wild`."""
+
+    def views(self) -> ProtocolViews | WildViews:
+        """How motions are seen in training."""
+        if self.input == "wild":
+            return self.wild
+        noise = NoiseOptions() if self.input == "det" else None
+        return ProtocolViews(noise=noise, p_mirror=0.5 if self.flip else 0.0)
+
+
+class BatchSource(Protocol):
+    """Resident training data: `size` frames, cut into batches by a generator."""
+
+    size: int
+
+    def batch(self, b: int, gen: Generator) -> Batch: ...
+
+
+@dataclass(frozen=True, eq=False)
+class MotionSource:
+    """Batches of motions through virtual cameras, drawn with replacement."""
+
+    bank: MotionBank
+    views: ProtocolViews | WildViews
+
+    @property
+    def size(self) -> int:
+        return len(self.bank)
+
+    def batch(self, b: int, gen: Generator) -> Batch:
+        index = torch.randint(len(self.bank), (b,), generator=gen, device=self.bank.p_world.device)
+        return self.views.batch(self.bank, index, gen)
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSource:
+    """Batches of windows from recorded views, drawn with replacement."""
+
+    bank: ClipBank
+    flip: bool = False
+    left: int = 0
+    right: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.bank)
+
+    def batch(self, b: int, gen: Generator) -> Batch:
+        index = torch.randint(len(self.bank), (b,), generator=gen, device=self.bank.kp_img.device)
+        batch = self.bank.windows(index, self.left, self.right)
+        return mirror_half(batch, self.bank.skeleton.flip, gen) if self.flip else batch
+
+
+def mirror_half(batch: Batch, flip: tuple[int, ...], gen: Generator) -> Batch:
+    """Half of the samples mirrored about the principal point: 2D, truth and root alike."""
+    on = torch.rand(len(batch), generator=gen, device=batch.kp_img.device) < 0.5
+    sides = list(flip)
+
+    def pick(mirrored: Tensor, plain: Tensor) -> Tensor:
+        return torch.where(on.view(-1, *[1] * (plain.ndim - 1)), mirrored, plain)
+
+    x = torch.tensor((-1.0, 1.0, 1.0), device=batch.kp_img.device)
+    kp = batch.kp_img[:, :, sides].clone()
+    kp[..., 0] = 2 * batch.K[:, None, None, 0, 2] - kp[..., 0]
+    return Batch(
+        kp_img=pick(kp, batch.kp_img),
+        conf=pick(batch.conf[:, :, sides], batch.conf),
+        K=batch.K,
+        size_wh=batch.size_wh,
+        p_root=pick(batch.p_root[:, :, sides] * x, batch.p_root),
+        root_cam=pick(batch.root_cam * x, batch.root_cam),
+    )
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """An entry of `DATASETS`: clips(config, split) and source(config, split) with split train, validation or test."""
+
+    summary: str
+    clips: Callable[[DataConfig, str, int], list[Clip]]
+    source: Callable[[DataConfig, str], BatchSource]
+
+
+def _cmu17_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
+    from poselift.data import cmu17
+
+    return cmu17.views(cmu17.load_motions(config.path, split), noise=config.input != "gt", every=every)
+
+
+def _cmu17_source(config: DataConfig, split: str) -> BatchSource:
+    from poselift.data import cmu17
+
+    motions = cmu17.load_motions(config.path, split)
+    return MotionSource(MotionBank.from_motions([_thin(m, config.train_every) for m in motions]), config.views())
+
+
+def _thin(motion, every: int):  # type: ignore[no-untyped-def]
+    from dataclasses import replace
+
+    return motion if every == 1 else replace(motion, p_world=motion.p_world[::every], fps=motion.fps / every)
+
+
+def _human36m_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
+    from poselift.data import human36m
+
+    return human36m.clips(_needed(config, "human36m"), split, keypoints=config.keypoints, every=every)
+
+
+def _human36m_source(config: DataConfig, split: str) -> BatchSource:
+    clips = _human36m_clips(config, split, config.train_every)
+    return ClipSource(ClipBank.from_clips(clips), flip=config.flip)
+
+
+def _motion_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
+    from poselift.data import cmu17, motion
+
+    return cmu17.views(motion.load(_needed(config, "motion"), split), noise=config.input != "gt", every=every)
+
+
+def _motion_source(config: DataConfig, split: str) -> BatchSource:
+    from poselift.data import motion
+
+    motions = [_thin(m, config.train_every) for m in motion.load(_needed(config, "motion"), split)]
+    return MotionSource(MotionBank.from_motions(motions), config.views())
+
+
+def _needed(config: DataConfig, name: str) -> Path:
+    if config.path is None:
+        raise InputError(field="data.path", expected=f"where your {name} data is", found="nothing")
+    return Path(config.path)
+
+
+DATASETS: dict[str, DataSet] = {
+    "cmu17": DataSet("CMU motion through virtual cameras: the open benchmark", _cmu17_clips, _cmu17_source),
+    "human36m": DataSet("Human3.6M from your own VideoPose3D files", _human36m_clips, _human36m_source),
+    "motion": DataSet("your own motion (npz, BVH, ASF/AMC) through virtual cameras", _motion_clips, _motion_source),
+}
+
+
+def dataset(name: str) -> DataSet:
+    """The entry of that name. Raises `InputError` with the nearest name for an unknown one."""
+    if name not in DATASETS:
+        raise unknown_name("data set", name, DATASETS)
+    return DATASETS[name]
+
+
+def dataset_clips(config: DataConfig, split: str, every: int = 1) -> list[Clip]:
+    """Clips of a split with 2D input and 3D truth, each so-many-th frame."""
+    return dataset(config.dataset).clips(config, split, every)
+
+
+def dataset_source(config: DataConfig, split: str) -> BatchSource:
+    """Source of training batches of a split."""
+    return dataset(config.dataset).source(config, split)

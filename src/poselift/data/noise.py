@@ -1,0 +1,137 @@
+"""What detectors do to keypoints: noise, lost joints, truncation, swapped sides, confidences. Batched.
+
+kp_img (b, t, j, 2) pixels, conf (b, t, j). Noise is independent per frame, what is lost is lost for the window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from poselift.structures import Skeleton, skeleton
+
+__all__ = ["NoiseOptions", "box_side", "degrade", "student_t"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseOptions:
+    """Detector-like damage. Lengths are fractions of the person's larger box side; probabilities per sample."""
+
+    scale: tuple[float, float] = (0.008, 0.008)
+    """Scale of the Student-t noise per axis, drawn log-uniformly between these."""
+    freedom: int = 3
+    """Degrees of freedom of the Student-t distribution."""
+    p_clean: float = 0.0
+    """No noise at all."""
+    bias: float = 0.0
+    """Standard deviation of a constant offset per joint (another detector's idea of the joint)."""
+    p_drop: float = 0.0
+    """Lose joints independently, each with a probability drawn up to `drop_up_to`."""
+    drop_up_to: float = 0.35
+    """Largest probability of losing one joint."""
+    p_part: float = 0.0
+    """Lose a whole part: a limb, one side, the lower or the upper body, the head."""
+    p_truncate: float = 0.0
+    """Joints outside the image are lost."""
+    p_swap: float = 0.0
+    """Left and right legs, arms or both are swapped in the input."""
+    p_confident: float = 1.0
+    """All confidences of seen joints are 1; else they tell something about the error, or nothing."""
+
+
+_LEGS = ("l_hip", "l_knee", "l_ankle", "r_hip", "r_knee", "r_ankle")
+_ARMS = ("l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist")
+_HEAD = ("nose", "head_top")
+PARTS: tuple[tuple[str, ...], ...] = (
+    ("l_elbow", "l_wrist"), ("r_elbow", "r_wrist"), ("l_wrist",), ("r_wrist",),
+    ("l_knee", "l_ankle"), ("r_knee", "r_ankle"), ("l_ankle", "r_ankle"),
+    ("l_knee", "l_ankle", "r_knee", "r_ankle"), ("l_knee", "l_ankle", "r_knee", "r_ankle"),
+    ("pelvis", *_LEGS), ("pelvis", "spine", *_LEGS),
+    _HEAD, ("head_top",), ("nose",), ("spine",), ("thorax", "spine"), ("spine", "thorax", "nose", "head_top", "pelvis"),
+    (*_ARMS, *_HEAD), ("l_shoulder", "l_elbow", "l_wrist", "l_hip", "l_knee", "l_ankle"),
+    ("r_shoulder", "r_elbow", "r_wrist", "r_hip", "r_knee", "r_ankle"),
+)  # fmt: skip
+
+
+def part_table(skel: Skeleton, device: torch.device | str) -> Tensor:
+    """(parts, j) True where a joint belongs to a part that can be lost together."""
+    table = torch.zeros(len(PARTS), len(skel), dtype=torch.bool)
+    for i, names in enumerate(PARTS):
+        table[i, skel.indices(*names)] = True
+    return table.to(device)
+
+
+def box_side(kp_img: Tensor, conf: Tensor) -> Tensor:
+    """Larger side (b, t) in pixels of the box around the joints that are seen; 0 where nobody is."""
+    seen = (conf > 0)[..., None]
+    hi = kp_img.masked_fill(~seen, -torch.inf).amax(-2)
+    lo = kp_img.masked_fill(~seen, torch.inf).amin(-2)
+    return (hi - lo).amax(-1).clamp_min(0).nan_to_num(0, 0, 0)
+
+
+def student_t(shape: tuple[int, ...], freedom: int, gen: Generator, device: torch.device) -> Tensor:
+    """Student-t numbers: a normal over the root of a mean of squared normals."""
+    n = torch.randn(freedom + 1, *shape, generator=gen, device=device)
+    return n[0] * (n[1:].square().mean(0) + 1e-12).rsqrt()
+
+
+def degrade(
+    kp_img: Tensor, conf: Tensor, size_wh: Tensor, skel: Skeleton, opt: NoiseOptions, gen: Generator
+) -> tuple[Tensor, Tensor]:
+    """Damaged (kp_img, conf); size_wh (b, 2). At least three joints of every sample stay seen."""
+    b, t, j, _ = kp_img.shape
+    dev = kp_img.device
+
+    def chance(p: float, *shape: int) -> Tensor:
+        return torch.rand(b, *shape, generator=gen, device=dev) < p
+
+    side = box_side(kp_img, conf)[..., None, None]
+    lo, hi = opt.scale
+    scale = (
+        lo * (hi / lo) ** torch.rand(b, 1, 1, 1, generator=gen, device=dev)
+        if lo > 0
+        else torch.full((b, 1, 1, 1), hi, device=dev)
+    )
+    if opt.p_clean > 0:
+        scale = scale * ~chance(opt.p_clean, 1, 1, 1)
+    err = student_t((b, t, j, 2), opt.freedom, gen, dev) * scale
+    if opt.bias > 0:
+        err = err + torch.randn(b, 1, j, 2, generator=gen, device=dev) * (
+            opt.bias * torch.rand(b, 1, 1, 1, generator=gen, device=dev)
+        )
+    kp = kp_img + err * side
+    if opt.p_swap > 0:
+        which = torch.rand(b, 2, generator=gen, device=dev) < 0.6
+        on = chance(opt.p_swap)[:, None] & which
+        flip = torch.arange(j, device=dev).repeat(b, 1)
+        for k, names in enumerate((_LEGS, _ARMS)):
+            idx = skel.indices(*names)
+            flip[:, idx] = torch.where(
+                on[:, k : k + 1], torch.tensor([skel.flip[i] for i in idx], device=dev), flip[:, idx]
+            )
+        kp = kp.gather(2, flip[:, None, :, None].expand(b, t, j, 2))
+    lost = torch.zeros(b, 1, j, dtype=torch.bool, device=dev)
+    if opt.p_drop > 0:
+        rate = torch.rand(b, 1, 1, generator=gen, device=dev) * opt.drop_up_to * chance(opt.p_drop, 1, 1)
+        lost = lost | (torch.rand(b, 1, j, generator=gen, device=dev) < rate)
+    if opt.p_part > 0:
+        table = part_table(skel, dev)
+        part = table[torch.randint(len(table), (b,), generator=gen, device=dev)]
+        lost = lost | (part & chance(opt.p_part, 1))[:, None]
+    if opt.p_truncate > 0:
+        outside = ((kp < 0) | (kp > size_wh[:, None, None] - 1)).any(-1) & chance(opt.p_truncate, 1, 1)
+        lost = lost | outside
+    seen = (conf > 0) & ~lost
+    seen = torch.where(seen.sum(-1, keepdim=True) >= 3, seen, conf > 0)
+    told = torch.ones_like(conf)
+    if opt.p_confident < 1:
+        size = (err.norm(dim=-1) / 0.03).neg().exp()
+        tells = size * (0.75 + 0.25 * torch.rand(b, 1, 1, generator=gen, device=dev))
+        noise = torch.rand(b, t, j, generator=gen, device=dev)
+        says_nothing = 0.3 + 0.7 * noise
+        mixed = torch.where(chance(0.6, 1, 1), (tells + 0.15 * (noise - 0.5)), says_nothing).clamp(0.05, 1)
+        told = torch.where(chance(opt.p_confident, 1, 1), told, mixed)
+    conf = told * seen
+    return torch.where(seen[..., None], kp, 0.0), conf

@@ -1,0 +1,1 @@
+"""Training and evaluation: recipes, objectives, the loop."""

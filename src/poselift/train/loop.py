@@ -1,0 +1,254 @@
+"""The training loop: plain, on Lightning Fabric for device, precision and processes.
+
+Everything random in step s comes from seeds made of (recipe seed, s), and a checkpoint holds the rest, so a run
+that was killed and resumed gives the weights of one that was not, bit for bit on the same CPU.
+With several processes every process draws the same global batch and takes its share of it; the gradients are those
+of the whole batch (batch-norm statistics are each process's own).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poselift.data.bank import Batch
+from poselift.data.datasets import BatchSource, dataset_clips, dataset_source
+from poselift.errors import InputError, PoseliftError
+from poselift.models.base import Lifter
+from poselift.models.lifters import build_lifter
+from poselift.models.weights import save_model
+from poselift.structures import Clip
+from poselift.train.checkpoint import load_state, save_state, to_device
+from poselift.train.evaluate import evaluate_clips
+from poselift.train.journal import Journal
+from poselift.train.recipes import Recipe, Schedule
+from poselift.train.statistics import fit_statistics
+
+__all__ = ["NotFiniteError", "TrainOptions", "train"]
+
+STATE = "state.safetensors"
+MODEL = "model"
+NAN_BATCH = "nan_batch.safetensors"
+
+
+class NotFiniteError(PoseliftError):
+    """The loss became NaN or infinite; the batch that did it is saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Where and how a run is carried out; nothing here changes what a single process computes in float32."""
+
+    device: str = "auto"
+    """Accelerator: auto, cpu, cuda, mps, …"""
+    devices: int = 1
+    """Number of processes, one per device."""
+    precision: str = "32-true"
+    """Lightning Fabric precision, e.g. 32-true, bf16-mixed."""
+    resume: bool = False
+    """Continue the run in the output folder."""
+    overfit: bool = False
+    """Debugging: train on one batch over and over; the error must go to zero."""
+    tensorboard: bool = True
+    """Write TensorBoard events if the library is there."""
+    quiet: bool = False
+    """No progress on the terminal."""
+
+
+def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) -> Path:
+    """Train a recipe into a folder; returns the folder of the best model (native form).
+
+    The folder gets recipe.json, state.safetensors (to resume), log.csv, curves.png and model/. Raises `InputError`
+    (bad recipe or data, nothing to resume, a run already there), `OutputError`, `NotFiniteError`.
+    """
+    from lightning_fabric import Fabric
+
+    options = options or TrainOptions()
+    out = Path(out)
+    journal = Journal(out, recipe, resume=options.resume, tensorboard=options.tensorboard, quiet=options.quiet)
+    fabric = Fabric(accelerator=options.device, devices=options.devices, precision=options.precision)  # type: ignore[arg-type]
+    if options.devices > 1:
+        fabric.launch()
+    run = _Run(recipe, out, options, fabric, journal)
+    try:
+        run.loop()
+    finally:
+        journal.close()
+    return out / MODEL
+
+
+def step_seed(seed: int, step: int, stream: int = 0) -> int:
+    """Seed of a step: streams of different steps and purposes do not touch."""
+    return ((seed * 1_000_003 + step) * 4 + stream) % (2**63)
+
+
+def make_optimizer(parameters: Any, schedule: Schedule) -> torch.optim.Optimizer:
+    """Adam, AdamW or SGD with momentum 0.9, as the schedule says."""
+    if schedule.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=schedule.lr, momentum=0.9, weight_decay=schedule.weight_decay)
+    kind = torch.optim.AdamW if schedule.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, amsgrad=schedule.amsgrad, fused=True)
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, out: Path, options: TrainOptions, fabric: Any, journal: Journal) -> None:
+        self.recipe, self.out, self.options, self.fabric, self.journal = recipe, out, options, fabric, journal
+        if recipe.schedule.batch % fabric.world_size:
+            raise InputError(
+                field="schedule.batch",
+                expected=f"a multiple of {fabric.world_size} processes",
+                found=recipe.schedule.batch,
+            )
+        torch.manual_seed(recipe.seed)
+        self.lifter: Lifter = build_lifter(recipe.model)
+        self.source: BatchSource = dataset_source(recipe.data, "train")
+        self.validation: list[Clip] = dataset_clips(recipe.data, "validation", recipe.data.validation_every)
+        self.generator = torch.Generator()
+        self.objective = recipe.objective.build()
+        self.step, self.best = 0, math.inf
+        state = load_state(out / STATE) if options.resume else None
+        if state is None:
+            fit_statistics(self.lifter, self.source, torch.Generator().manual_seed(step_seed(recipe.seed, 0, 3)))
+        else:
+            self.lifter.load_state_dict(state["lifter"])
+        self.network, optimizer = fabric.setup(self.lifter, make_optimizer(self.lifter.parameters(), recipe.schedule))
+        self.optimizer: torch.optim.Optimizer = optimizer
+        self.ema = {k: v.detach().clone() for k, v in self.lifter.named_parameters()} if recipe.schedule.ema else None
+        if state is not None:
+            self.optimizer.load_state_dict(to_device(state["optimizer"], fabric.device))
+            if self.ema is not None:
+                self.ema = to_device(state["ema"], fabric.device)
+            self.step, self.best = state["step"], state["best"]
+            journal.truncate(self.step)
+
+    # ------------------------------------------------------------------ the loop
+    def loop(self) -> None:
+        plan = self.recipe.schedule
+        fixed = self.batch(0) if self.options.overfit else None
+        self.lifter.train()
+        self.journal.start(self.step, plan.steps, plan.batch)
+        began = time.perf_counter()
+        while self.step < plan.steps:
+            batch = fixed or self.batch(self.step)
+            losses = self.train_step(batch)
+            self.step += 1
+            if self.step % plan.log_every == 0 or self.step == plan.steps:
+                values = {k: float(v) for k, v in losses.items()}
+                seconds, began = time.perf_counter() - began, time.perf_counter()
+                self.journal.log(self.step, values, lr=plan.lr_at(self.step - 1), seconds=seconds)
+            if self.step % plan.validate_every == 0 or self.step == plan.steps:
+                self.validate()
+                began = time.perf_counter()
+            if self.step % plan.save_every == 0 or self.step == plan.steps:
+                self.save()
+        self.journal.curves()
+
+    def batch(self, step: int) -> Batch:
+        """The process's share of the global batch of a step, on its device."""
+        self.generator.manual_seed(step_seed(self.recipe.seed, step))
+        whole = self.source.batch(self.recipe.schedule.batch, self.generator)
+        world = self.fabric.world_size
+        if world > 1:
+            whole = Batch(**{k: v.chunk(world)[self.fabric.global_rank] for k, v in whole.as_dict().items()})
+        return whole.to(self.fabric.device)
+
+    def train_step(self, batch: Batch) -> dict[str, Tensor]:
+        plan = self.recipe.schedule
+        torch.manual_seed(step_seed(self.recipe.seed, self.step, 1))  # dropout
+        for group in self.optimizer.param_groups:
+            group["lr"] = plan.lr_at(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = self.objective.losses(self.lifter, self.network, batch)
+        self.fabric.backward(losses["loss"])
+        if plan.clip_norm > 0:
+            nn.utils.clip_grad_norm_(self.lifter.parameters(), plan.clip_norm)
+        if not bool(torch.isfinite(losses["loss"])):
+            self.stop_not_finite(batch)
+        self.optimizer.step()
+        if self.ema is not None:
+            with torch.no_grad():
+                new = [p for _, p in self.lifter.named_parameters()]
+                decay = min(plan.ema, (self.step + 1) / (self.step + 10))
+                torch._foreach_lerp_(list(self.ema.values()), new, 1 - decay)
+        return losses
+
+    def stop_not_finite(self, batch: Batch) -> None:
+        file = self.out / NAN_BATCH
+        if self.fabric.is_global_zero:
+            save_state(file, {"step": self.step, "batch": batch.as_dict()})
+        raise NotFiniteError(f"the loss is not finite in step {self.step}; its batch is saved in {file}")
+
+    # ------------------------------------------------------------------ validation and saving
+    def validate(self) -> None:
+        with self.averaged():
+            self.lifter.eval()
+            report = evaluate_clips(self.lifter, self.validation, device=self.fabric.device)
+            self.lifter.train()
+            figures = {
+                k.partition("/")[0]: v for k, v in report.summary().items() if k.endswith("/frame") and v is not None
+            }
+            value = figures.get(self.recipe.schedule.metric)
+            if value is None:
+                raise InputError(
+                    field="schedule.metric", expected=f"one of {', '.join(figures)}", found=self.recipe.schedule.metric
+                )
+            better = value < self.best
+            if better:
+                self.best = value
+            if better and self.fabric.is_global_zero:
+                save_model(self.lifter, self.out / MODEL, card=self.card(figures))
+        self.journal.validated(self.step, figures, better=better)
+
+    def card(self, figures: dict[str, float]) -> dict[str, Any]:
+        return {
+            "recipe": self.journal.name,
+            "summary": self.recipe.summary,
+            "step": self.step,
+            "data": self.recipe.data.dataset,
+            "validation": {k: round(v, 3) for k, v in figures.items()},
+        }
+
+    def averaged(self) -> _Swap:
+        """Context in which the lifter holds the running mean of its weights, if there is one."""
+        return _Swap(self.lifter, self.ema)
+
+    def save(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        state: dict[str, Any] = {
+            "step": self.step,
+            "best": self.best,
+            "lifter": dict(self.lifter.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        if self.ema is not None:
+            state["ema"] = self.ema
+        save_state(self.out / STATE, state)
+
+
+class _Swap:
+    def __init__(self, lifter: Lifter, ema: dict[str, Tensor] | None) -> None:
+        self.lifter, self.ema = lifter, ema
+
+    def _exchange(self) -> None:
+        if self.ema is not None:
+            for name, p in self.lifter.named_parameters():
+                held = p.data.clone()
+                p.data.copy_(self.ema[name])
+                self.ema[name].copy_(held)
+
+    def __enter__(self) -> None:
+        self._exchange()
+
+    def __exit__(self, *_: object) -> None:
+        self._exchange()
+
+
+ProgressHook = Callable[[int, dict[str, float]], None]

@@ -1,0 +1,118 @@
+"""Recipes: everything that a training run is made of, in frozen dataclasses. The table key is the recipe's name.
+
+The command line grows out of these classes: every field can be overridden and is documented where it is defined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from poselift.data.datasets import DataConfig
+from poselift.errors import unknown_name
+from poselift.models.base import LifterConfig
+from poselift.models.lifters.residual_mlp import ResidualMLPConfig
+from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
+from poselift.train.objectives import SupervisedConfig
+
+__all__ = ["RECIPES", "Recipe", "Schedule", "recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Optimiser, learning rate and length of a run."""
+
+    steps: int = 20_000
+    """Optimiser steps."""
+    batch: int = 1024
+    """Samples of a step, over all processes together."""
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimiser."""
+    amsgrad: bool = False
+    """AMSGrad variant of Adam."""
+    lr: float = 1e-3
+    """Learning rate at its highest."""
+    weight_decay: float = 0.0
+    """Weight decay (decoupled for AdamW)."""
+    decay: Literal["constant", "cosine", "exponential", "staircase"] = "exponential"
+    """Learning rate over time; exponential and staircase multiply by `gamma` every `decay_steps`."""
+    gamma: float = 0.96
+    """Factor of exponential and staircase decay."""
+    decay_steps: int = 1000
+    """Steps for one factor `gamma`."""
+    warmup: int = 0
+    """Steps of linear warm-up."""
+    clip_norm: float = 0.0
+    """Largest gradient norm; 0 for no clipping."""
+    ema: float = 0.0
+    """Decay of the running mean of the weights that is evaluated and saved; 0 for none."""
+    validate_every: int = 1000
+    """Steps between validations; the best one is kept."""
+    save_every: int = 500
+    """Steps between checkpoints to resume from."""
+    log_every: int = 50
+    """Steps between log lines."""
+    metric: str = "mpjpe_mm"
+    """Validation figure that selects the model: lower is better."""
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of a step (0-based)."""
+        import math
+
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        if self.decay == "cosine":
+            done = (step - self.warmup) / max(1, self.steps - self.warmup)
+            return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        if self.decay == "exponential":
+            return self.lr * self.gamma ** (step / self.decay_steps)
+        if self.decay == "staircase":
+            return self.lr * self.gamma ** (step // self.decay_steps)
+        return self.lr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A training run: the same recipe, data and seed give the same weights on the same CPU."""
+
+    summary: str = ""
+    """What it trains, in a line."""
+    model: LifterConfig = field(default_factory=SimpleBaselineConfig)
+    """The network."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """What it learns from."""
+    objective: SupervisedConfig = field(default_factory=SupervisedConfig)
+    """What it minimises."""
+    schedule: Schedule = field(default_factory=Schedule)
+    """How long and how fast."""
+    seed: int = 1
+    """Seed of weights, data and dropout."""
+
+
+def _baseline(flavour: str, summary: str, **schedule: object) -> Recipe:
+    """A published SimpleBaseline on the open benchmark: its loss, optimiser and decay, our number of steps."""
+    return Recipe(
+        summary=summary,
+        model=SimpleBaselineConfig.flavour_of(flavour),
+        data=DataConfig(input="gt"),
+        schedule=replace(Schedule(), **schedule),  # type: ignore[arg-type]
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    "linear-erd": _baseline(
+        "erd", "SimpleBaseline as ERD trains it (17 joints, dropout 0.25)", batch=200, decay="staircase"
+    ),
+    "linear-original": _baseline("original", "SimpleBaseline, Martinez et al. 2017, with max-norm weights", batch=64),
+    "linear-pytorch": _baseline(
+        "pytorch", "SimpleBaseline, the PyTorch port (gradient norm clipped to 1)", batch=64, clip_norm=1.0
+    ),
+    "linear-gluon": _baseline("gluon", "SimpleBaseline, the Gluon version", batch=64, decay="staircase"),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises `InputError` with the nearest name for an unknown one."""
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]

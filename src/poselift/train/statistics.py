@@ -1,0 +1,40 @@
+"""Statistics of the training set that a lifter keeps in its buffers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator
+
+from poselift.data.bank import Batch
+from poselift.data.datasets import BatchSource
+from poselift.models.base import Lifter, to_look
+
+__all__ = ["fit_statistics"]
+
+SAMPLES = 32_768
+
+
+def fit_statistics(lifter: Lifter, source: BatchSource, gen: Generator) -> None:
+    """Mean and standard deviation of input (pixels) and target (metres, axes of the input frame), over the seen joints."""
+    batches, have = [], 0
+    while have < SAMPLES:
+        batches.append(source.batch(4096, gen))
+        have += len(batches[-1])
+    batch = Batch.cat(batches)
+    seen = (batch.conf > 0).flatten(0, 1)[..., None]
+    kp = batch.kp_img.flatten(0, 1)
+    n = seen.sum(0).clamp_min(1)
+    mean2d = (kp * seen).sum(0) / n
+    std2d = (((kp - mean2d).square() * seen).sum(0) / n).sqrt().clamp_min(1e-3)
+    device = lifter.mean3d.device
+    lifter.set_statistics(mean3d=lifter.mean3d, std3d=lifter.std3d, mean2d=mean2d.to(device), std2d=std2d.to(device))
+    with torch.no_grad():
+        kp_norm, R = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
+        target = (batch.p_root if R is None else to_look(batch.p_root, R)).flatten(0, 1)
+        std3d = target.std(0, correction=0)
+        lifter.set_statistics(
+            mean3d=target.mean(0).to(device), std3d=std3d.to(device), mean2d=mean2d.to(device), std2d=std2d.to(device)
+        )
+        fit_pca = getattr(lifter, "fit_pca", None)
+        if fit_pca is not None and getattr(lifter.config, "pca", 0):
+            fit_pca(kp_norm)
