@@ -38,11 +38,28 @@ READERS: dict[str, Reader] = {
         Reader(
             name="motionbert-pkl", module=_HERE + "motionbert", summary="MotionBERT's Human3.6M .pkl of detected 2D"
         ),
+        Reader(
+            name="motion-npz", module=_HERE + "motion_npz", gives="motion", summary="motion .npz: positions, starts"
+        ),
+        Reader(name="bvh", module=_HERE + "bvh", gives="motion", summary="BVH with joint names in common use"),
+        Reader(name="asfamc", module=_HERE + "asfamc", gives="motion", summary="CMU's ASF/AMC: .amc file or folder"),
         Reader(name="array", module=_HERE + "array", summary=".npy or plain .npz array (frames, joints, 2 or 3)"),
     )
 }
 
-WRITERS: dict[str, Writer] = {w.name: w for w in ()}
+WRITERS: dict[str, Writer] = {
+    w.name: w
+    for w in (
+        Writer(
+            name="npz", suffix=".npz", module=_HERE + "write_npz", summary="plain arrays, a row per person and frame"
+        ),
+        Writer(name="json", suffix=".json", module=_HERE + "write_json", summary="tracks of frames, as plain text"),
+        Writer(name="csv", suffix=".csv", module=_HERE + "write_csv", summary="a table with comment lines (#) on top"),
+        Writer(
+            name="bvh", suffix=".bvh", module=_HERE + "write_bvh", summary="animation, one file per person (cm, y up)"
+        ),
+    )
+}
 
 
 def detect(path: str | Path) -> Reader:

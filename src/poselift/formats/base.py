@@ -110,6 +110,6 @@ class Writer:
     summary: str
     module: str
 
-    def write(self, clips: list[Clip], path: str | Path) -> None:
-        """Write a scene. Raises `OutputError` where the file cannot be written; never half a file."""
-        importlib.import_module(self.module).write(clips, Path(path))
+    def write(self, clips: list[Clip], path: str | Path) -> list[Path]:
+        """Write a scene; returns the files made. Raises `OutputError` where one cannot be; never half a file."""
+        return importlib.import_module(self.module).write(clips, Path(path))
