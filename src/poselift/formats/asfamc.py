@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from poselift.errors import InputError
 from poselift.formats.asfamc_file import Asf, parse_amc, parse_asf
@@ -70,7 +71,10 @@ def read(path: Path, options: ReadOptions) -> list[Motion]:
     cmu/02/02_01 and subjects cmu02 where the skeleton's file has a number for its name. `options.fps`
     overrides the assumed 120. Raises `InputError` for files that do not fit the format or each other.
     """
-    return [piece for motion in read_raw(path, options) for piece in clean(motion)]
+    pieces = [piece for motion in read_raw(path, options) for piece in clean(motion)]
+    if not pieces:
+        raise InputError(file=path, expected="half a second without a glitch of the markers", found="none")
+    return pieces
 
 
 def read_raw(path: Path, options: ReadOptions) -> list[Motion]:
@@ -120,7 +124,7 @@ def _skeleton_of(amc: Path) -> Path:
     return named[0]
 
 
-def bone_ends(asf: Asf, channels: dict[str, np.ndarray]) -> np.ndarray:
+def bone_ends(asf: Asf, channels: dict[str, np.ndarray]) -> Float[np.ndarray, "t 17 3"]:
     """Forward kinematics over all frames: the 17 joints (t, 17, 3) in metres, z up.
 
     A bone's rotation is R = R_parent C M Cᵀ, with C its resting axes and M its channels, and its end lies at
@@ -130,7 +134,7 @@ def bone_ends(asf: Asf, channels: dict[str, np.ndarray]) -> np.ndarray:
 
     def turn(name: str) -> np.ndarray:
         bone = asf.bones[name]
-        c = rotation(np.array(bone.axis), bone.order)
+        c = rotation(np.array(bone.axis, dtype=np.float64), bone.order)
         if not bone.dof:
             return np.eye(3)
         angles = np.zeros((len(channels[name]), 3))

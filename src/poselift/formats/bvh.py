@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from poselift.errors import InputError
 from poselift.formats.base import ReadOptions
@@ -79,7 +80,7 @@ def read_bvh(path: str | Path, *, unit_m: float | None = None, fps: float | None
     meta: dict[str, float] = {}
     if unit_m is None:
         unit_m = 0.01 if ours else _guess_unit(p, h36m, path)
-        meta["assumed_unit_m"] = unit_m
+        meta = {} if ours else {"assumed_unit_m": unit_m}
     p = np.stack([p[..., 0], -p[..., 2], p[..., 1]], axis=-1) * unit_m
     return Motion(skeleton=h36m, fps=fps or bvh.fps, p_world=p, name=path.stem, subject=path.stem, meta=meta)
 
@@ -117,7 +118,7 @@ def _sides(name: str) -> set[tuple[str, str]]:
     return readings
 
 
-def find_joints(bvh: BvhFile, h36m: Skeleton, *, file: Path | None = None) -> tuple[np.ndarray, bool]:
+def find_joints(bvh: BvhFile, h36m: Skeleton, *, file: Path | None = None) -> tuple[Float[np.ndarray, "17 n"], bool]:
     """Weights (17, n) that make the joints from the nodes, and whether the file is one of poselift's own.
 
     Limb joints and the thorax (the base of the neck) are nodes; pelvis = middle of the hips; spine = the node between

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from poselift.errors import InputError
 from poselift.formats.kinematics import axis_rotation
@@ -47,7 +48,7 @@ class BvhFile:
         return p
 
 
-def forward(bvh: BvhFile) -> np.ndarray:
+def forward(bvh: BvhFile) -> Float[np.ndarray, "t n 3"]:
     """Node positions (t, n, 3) in file axes and units.
 
     Rotations multiply in the order in which the channels are written; position channels take the offset's place.

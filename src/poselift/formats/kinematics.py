@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 __all__ = ["axis_rotation", "frame_of", "rotation", "shortest"]
 
 
-def rotation(angles: np.ndarray, order: str) -> np.ndarray:
+def rotation(angles: Float[np.ndarray, "*b 3"], order: str) -> Float[np.ndarray, "*b 3 3"]:
     """Matrices (..., 3, 3) that turn about the fixed axes x, y, z by `angles` (..., 3) radians.
 
     `order` such as "XYZ" names the axis that is applied first: XYZ is Rz Ry Rx.
     """
-    total = np.eye(3)
+    total = np.broadcast_to(np.eye(3), (*angles.shape, 3))
     for letter in order.upper():
         k = "XYZ".index(letter)
         total = axis_rotation(angles[..., k], k) @ total
     return total
 
 
-def axis_rotation(angle: np.ndarray, axis: int) -> np.ndarray:
+def axis_rotation(angle: Float[np.ndarray, "*b"], axis: int) -> Float[np.ndarray, "*b 3 3"]:
     """Matrices (..., 3, 3) that turn by `angle` (...) radians about coordinate axis 0, 1 or 2."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
     m = np.zeros((*angle.shape, 3, 3))
@@ -30,7 +31,9 @@ def axis_rotation(angle: np.ndarray, axis: int) -> np.ndarray:
     return m
 
 
-def frame_of(y: np.ndarray, x_hint: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+def frame_of(
+    y: Float[np.ndarray, "t 3"], x_hint: Float[np.ndarray, "t 3"], otherwise: Float[np.ndarray, "t 3 3"]
+) -> Float[np.ndarray, "t 3 3"]:
     """Rotations (t, 3, 3) whose y axis is `y` (t, 3) and whose x axis is as near to `x_hint` (t, 3) as it can be.
 
     Where the two are parallel or one is zero, the rotation `otherwise` (t, 3, 3) is turned the shortest way onto y.
@@ -44,7 +47,9 @@ def frame_of(y: np.ndarray, x_hint: np.ndarray, otherwise: np.ndarray) -> np.nda
     return np.where(good[:, None, None], exact, shortest(otherwise, np.array([0.0, 1.0, 0.0]), y))
 
 
-def shortest(start: np.ndarray, axis: np.ndarray, direction: np.ndarray) -> np.ndarray:
+def shortest(
+    start: Float[np.ndarray, "t 3 3"], axis: Float[np.ndarray, " 3"], direction: Float[np.ndarray, "t 3"]
+) -> Float[np.ndarray, "t 3 3"]:
     """`start` (t, 3, 3) turned the shortest way, so that it takes the local `axis` (3,) to `direction` (t, 3).
 
     A zero direction leaves `start` as it is; an opposite one is reached by half a turn.

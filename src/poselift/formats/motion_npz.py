@@ -1,7 +1,7 @@
 """Motion as plain arrays in one .npz: the form in which motion for training is kept.
 
-`positions` (frames, 17, 3) float32 metres, world, z up, Human3.6M-17 order, clips one after another; `starts` (clips + 1) offsets
-into it; `names`, `fps`, `subjects` (clips,). Motions of a file share its memory.
+`positions` (frames, 17, 3) float32 metres, world, z up, Human3.6M-17 order, clips one after another; `starts`
+(clips + 1) offsets into it; `names`, `fps`, `subjects` (clips,). Motions of a file share its memory.
 """
 
 from __future__ import annotations

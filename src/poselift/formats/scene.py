@@ -17,7 +17,11 @@ AXES = "of the camera: x right, y down, z forward (OpenCV)"
 
 
 def shared_skeleton(clips: Sequence[Clip]) -> Skeleton:
-    """The one skeleton of a scene's clips. Raises `InputError` where there are several, or no clip."""
+    """The one skeleton of a scene's clips.
+
+    Raises `InputError` for no clip and for clips that do not make one scene: several skeletons or rates, some lifted
+    and some not, a track that has a frame twice.
+    """
     if not clips:
         raise InputError(field="scene", expected="at least one person", found="none")
     first = clips[0].skeleton
@@ -26,8 +30,9 @@ def shared_skeleton(clips: Sequence[Clip]) -> Skeleton:
             raise InputError(field="skeleton", expected=f"{first.name} for all", found=clip.skeleton.name)
         if clip.fps != clips[0].fps:
             raise InputError(field="fps", expected=f"{clips[0].fps:g} for all", found=clip.fps)
-        if (clip.p_root is None) != (clips[0].p_root is None):
-            raise InputError(field="p_root", expected="all people lifted or none", found="some")
+        for name in ("p_root", "root_cam"):
+            if (getattr(clip, name) is None) != (getattr(clips[0], name) is None):
+                raise InputError(field=name, expected="known for all people or for none", found="some")
     ends: dict[int, int] = {}
     for clip in clips:
         if len(clip) and clip.frame_numbers[0] <= ends.get(clip.track_id, -(2**62)):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from poselift.errors import InputError
 from poselift.formats.kinematics import frame_of, shortest
@@ -111,7 +112,7 @@ def _write_one(clip: Clip, body: Skeleton, path: Path) -> None:
             out.write((form * len(rows)) % tuple(rows.ravel().tolist()))
 
 
-def bone_lengths(clip: Clip) -> np.ndarray:
+def bone_lengths(clip: Clip) -> Float[np.ndarray, " j"]:
     """(17,) metres from each joint's parent: median over the frames seen, the same left and right; 0 for the root."""
     assert clip.p_root is not None
     body = clip.skeleton
@@ -122,7 +123,9 @@ def bone_lengths(clip: Clip) -> np.ndarray:
     return (lengths + lengths[list(body.flip)]) / 2
 
 
-def constant_bones(p: np.ndarray, lengths: np.ndarray, body: Skeleton) -> np.ndarray:
+def constant_bones(
+    p: Float[np.ndarray, "t j 3"], lengths: Float[np.ndarray, " j"], body: Skeleton
+) -> Float[np.ndarray, "t j 3"]:
     """(t, j, 3): the bones of `p` in their directions with other lengths, from the same root."""
     out = p.astype(np.float64)
     for j in body.order:
@@ -133,7 +136,7 @@ def constant_bones(p: np.ndarray, lengths: np.ndarray, body: Skeleton) -> np.nda
     return out
 
 
-def frame_grid(clip: Clip) -> np.ndarray:
+def frame_grid(clip: Clip) -> Int[np.ndarray, " n"]:
     """All frame numbers from the clip's first to its last. Raises `InputError` for gaps beyond any sense."""
     first, last = int(clip.frame_numbers[0]), int(clip.frame_numbers[-1])
     limit = max(_MAX_FILLED, 10 * len(clip))
@@ -143,7 +146,7 @@ def frame_grid(clip: Clip) -> np.ndarray:
     return np.arange(first, last + 1)
 
 
-def filled(clip: Clip, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def filled(clip: Clip, grid: Int[np.ndarray, " n"]) -> tuple[Float[np.ndarray, "n j 3"], Float[np.ndarray, "n 3"]]:
     """p_root (n, j, 3) and root_cam (n, 3; zeros where unknown) at frame numbers `grid`, interpolated."""
     assert clip.p_root is not None
     seen = np.flatnonzero(clip.seen) if clip.seen.any() else np.arange(len(clip))
@@ -191,7 +194,7 @@ def _channels(clip: Clip, lengths: np.ndarray, grid: np.ndarray) -> Iterator[np.
     last: np.ndarray | None = None
     for start in range(0, len(grid), _CHUNK):
         p, root = filled(clip, grid[start : start + _CHUNK])
-        turns = _turns(constant_bones(p, lengths, clip.skeleton) * (1, -1, -1), clip.skeleton)
+        turns = _turns(p * (1, -1, -1), clip.skeleton)
         angles = []
         for node in NODES:
             local = turns[node.name]
@@ -204,7 +207,7 @@ def _channels(clip: Clip, lengths: np.ndarray, grid: np.ndarray) -> Iterator[np.
         block = np.unwrap(block if last is None else np.concatenate([last, block]), period=360, axis=0)
         block = block if last is None else block[1:]
         last = block[-1:]
-        yield np.concatenate([root * (100, -100, -100), block], axis=1) + 0.0
+        yield np.concatenate([(root + p[:, clip.skeleton.root]) * (100, -100, -100), block], axis=1) + 0.0
 
 
 def _turns(p: np.ndarray, body: Skeleton) -> dict[str, np.ndarray]:

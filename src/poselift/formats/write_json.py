@@ -1,4 +1,4 @@
-"""`poses.json`: the facts of `scene.facts`, then `tracks`, each a list of frames, one frame per line of text.
+"""`poses.json`: the facts of `scene.facts`, then `tracks`, each a list of frames; a fact or a frame per line.
 
 A frame holds `frame`, `p_root` [[x, y, z] per joint] and `root_cam` [x, y, z] in metres, `kp_img` [[u, v] per joint] in
 pixels and `conf` [per joint]. `p_root` is left out where nobody has been lifted, `root_cam` where it is unknown.
@@ -23,9 +23,9 @@ _CHUNK = 1024
 
 def write(clips: Sequence[Clip], path: str | Path) -> list[Path]:
     """Write a scene; metres to 0.01 mm, pixels to 0.001, confidence to 0.0001. Raises `InputError`, `OutputError`."""
-    head = json.dumps(facts(clips), ensure_ascii=False, indent=1)
+    head = [f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)},\n" for k, v in facts(clips).items()]
     with write_aside(path) as part, part.open("w", encoding="utf-8") as out:
-        out.write(head.rstrip().removesuffix("}").rstrip() + ',\n "tracks": [')
+        out.write("{\n" + "".join(head) + ' "tracks": [')
         for k, clip in enumerate(clips):
             out.write(("," if k else "") + f'\n  {{"track_id": {int(clip.track_id)}, "frames": [')
             for text in _frames(clip):

@@ -1,11 +1,11 @@
 """`poses.npz`: plain arrays, one row per person and frame, uncompressed, of any length.
 
     track_id (n,)  frame (n,)  kp_img (n, j, 2) pixels  conf (n, j)
-    p_root (n, j, 3) metres, camera axes, minus the root   root_cam (n, 3) metres, NaN where unknown
+    p_root (n, j, 3) metres, camera axes, minus the root   root_cam (n, 3) metres
     joints (j,)  parents (j,)  skeleton  fps  units  axes  root  meta (JSON)
     K (3, 3)  dist (5,)  T_cam_world (4, 4)  size_wh (2,)    where a camera is known
 
-`p_root` and `root_cam` are left out where nobody has been lifted. All of it opens with `numpy.load(path)`.
+`p_root` is left out where nobody has been lifted, `root_cam` where no absolute position is known. All of it opens with `numpy.load(path)`.
 """
 
 from __future__ import annotations
@@ -67,8 +67,9 @@ def _append(out: NpzWriter, clip: Clip) -> None:
         conf=clip.confidence,
     )
     if clip.p_root is not None:
-        unknown = np.full((t, 3), np.nan, dtype=np.float32)
-        out.append(p_root=clip.p_root, root_cam=unknown if clip.root_cam is None else clip.root_cam)
+        out.append(p_root=clip.p_root)
+    if clip.root_cam is not None:
+        out.append(root_cam=clip.root_cam)
 
 
 def _put_facts(out: NpzWriter, clip: Clip) -> None:
