@@ -1,12 +1,13 @@
 """What a file format is: a `Reader` or a `Writer` entry that names the module doing the work.
 
 A format module has `sniff(path) -> bool` and `read(path, options) -> list[Clip] | list[Motion]`, or
-`write(clips, path)`, or all three. Entries import their module when they are used, so that the
+`write(clips, path) -> list[Path]`. Entries import their module when they are used, so that the
 tables cost nothing.
 
 * `sniff` is cheap, never raises and is true only for a file that is surely of this format.
 * `read` raises `InputError` for anything that it cannot read, and never returns an empty list.
-* `write` writes aside and renames (`storage.atomic`), and raises `OutputError` where it cannot write.
+* `write` writes aside and renames (`storage.atomic`), returns the files it wrote, and raises `OutputError` where
+  it cannot write.
 """
 
 from __future__ import annotations

@@ -199,9 +199,11 @@ def _load_legacy(data: bytes, file: str | Path, depth: int) -> Any:
     stores: dict[str, _Storage] = {}
     at = taken = 0
 
-    def persistent(pid: Any) -> _Storage:
-        width, dtype, key, count = _storage_id(pid)
+    def persistent(pid: Any) -> _Storage | Inert:
         nonlocal taken
+        if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module" and isinstance(pid[1], Inert):
+            return pid[1]  # a class, with its source code behind it
+        width, dtype, key, count = _storage_id(pid)
         if len(pid) > 5 and pid[5] is not None:
             raise PickleError("views of storages, as torch saved them in 2016")
         if key not in stores:
