@@ -204,8 +204,9 @@ def _linear(fan_in: int, fan_out: int, config: SimpleBaselineConfig) -> nn.Linea
         if config.init == "kaiming":  # variance 2 / fan_in; bias as torch has it
             nn.init.kaiming_normal_(layer.weight)
         elif config.init == "truncated_normal":  # TensorFlow cuts at two sigma; the bias has its length for a fan
-            nn.init.trunc_normal_(layer.weight, a=-2.0, b=2.0).mul_(math.sqrt(2 / fan_in))
-            nn.init.trunc_normal_(layer.bias, a=-2.0, b=2.0).mul_(math.sqrt(2 / fan_out))
+            for tensor, fan in ((layer.weight, fan_in), (layer.bias, fan_out)):
+                std = math.sqrt(2 / fan)
+                nn.init.trunc_normal_(tensor, std=std, a=-2 * std, b=2 * std)
         elif config.init == "msra_prelu":  # MXNet: slope 0.25, mean of both fans
             nn.init.normal_(layer.weight, std=math.sqrt(2 / (1 + 0.25**2) / ((fan_in + fan_out) / 2)))
             nn.init.zeros_(layer.bias)

@@ -1,0 +1,195 @@
+"""Native weights: a model is a folder of model.safetensors, config.json and README.md (`models.cards`), never a pickle.
+
+save_model(lifter, "runs/a/model", card={"summary": ..., "data_licence": ...})
+lifter = load_model("runs/a/model")          # or the name of embedded weights, or "hf:org/name[@revision]"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from poselift.errors import InputError, unknown_name
+from poselift.models.base import Lifter
+from poselift.models.cards import (
+    CONFIG,
+    EMBEDDED,
+    README,
+    WEIGHTS,
+    ModelInfo,
+    config_text,
+    embedded_models,
+    model_info,
+    readme_text,
+)
+from poselift.models.cards import list_models as list_models
+from poselift.models.config_json import config_from_json, config_to_json
+from poselift.models.lifters import LIFTERS, build_lifter, family_of
+from poselift.storage.atomic import write_folder_aside
+
+__all__ = ["find_model", "list_models", "load_model", "save_model"]
+
+KIND = "lifter"
+_RANDOM = {Tensor.normal_, Tensor.uniform_}
+_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+_PICKLES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl", ".pickle", ".params", ".h5", ".npz")
+
+
+def save_model(model: Lifter, folder: str | Path, *, card: Mapping[str, Any] | None = None, half: bool = False) -> Path:
+    """Write a model folder, whole or not at all; returns it.
+
+    card: plain values for people and for `list_models` (see `models.cards`). half: store floating weights in 16 bits
+    (half the size; loading gives float32 again). Raises `OutputError` where it cannot be written.
+    """
+    from safetensors.torch import save
+
+    folder, card = Path(folder), dict(card or {})
+    family, config = family_of(model.config), config_to_json(model.config)
+    state = {k: _stored(v, half) for k, v in model.state_dict().items()}
+    with write_folder_aside(folder) as aside:
+        (aside / WEIGHTS).write_bytes(save(state, metadata={"format": "pt", "sha256": _digest(state)}))
+        (aside / CONFIG).write_text(config_text(kind=KIND, family=family, config=config, card=card), encoding="utf-8")
+        text = readme_text(name=folder.resolve().name, family=family, config=config, card=card)
+        (aside / README).write_text(text, encoding="utf-8")
+    return folder
+
+
+def load_model(source: str | Path, *, device: torch.device | str = "cpu") -> Lifter:
+    """The lifter of a model folder, of embedded weights by name, or of the Hugging Face Hub; in eval mode, float32.
+
+    Raises `InputError` for anything else: no such model, a pickle, a config of another architecture, tensors that are
+    missing, left over, of another shape, damaged or not finite.
+    """
+    info = find_model(source)
+    lifter = _build(info)
+    state = _read_state(info.folder / WEIGHTS, lifter)
+    lifter.load_state_dict(state)
+    return lifter.eval().to(device)
+
+
+def find_model(source: str | Path) -> ModelInfo:
+    """Where a model is and what it says about itself. Raises `InputError` (see `load_model`)."""
+    text = str(source)
+    if isinstance(source, str) and text.startswith("hf:"):
+        return model_info(_from_hub(text))
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return model_info(path)
+    if path.is_file():
+        if path.name in (WEIGHTS, CONFIG):
+            return model_info(path.parent)
+        what = "a pickle or another framework's checkpoint" if path.suffix.lower() in _PICKLES else "a file"
+        raise InputError(file=path, expected=f"a model folder with {CONFIG} and {WEIGHTS}", found=what)
+    if text in embedded_models():
+        return model_info(EMBEDDED / text)
+    if isinstance(source, Path) or "/" in text or "\\" in text or text.startswith("."):
+        raise InputError("no such model folder", file=source)
+    raise unknown_name("model", text, embedded_models())
+
+
+def _from_hub(source: str) -> Path:
+    """The local folder of a model on the Hugging Face Hub, fetched if need be."""
+    match = _HUB.fullmatch(source.removeprefix("hf:"))
+    if match is None:
+        raise InputError(field="model", expected="hf:organisation/name, or with @revision", found=source)
+    from huggingface_hub import hf_hub_download
+
+    try:
+        files = [hf_hub_download(match["repo"], name, revision=match["revision"]) for name in (CONFIG, WEIGHTS)]
+    except (OSError, ValueError) as error:  # its own errors derive from these
+        raise InputError(f"cannot be fetched from the Hugging Face Hub: {error}", file=source) from error
+    return Path(files[0]).parent
+
+
+def _build(info: ModelInfo) -> Lifter:
+    """The network of a config, checked against the weights' header before memory is taken for it."""
+    file = info.folder / CONFIG
+    if info.kind != KIND:
+        raise InputError(file=file, field="kind", expected=KIND, found=info.kind)
+    if info.family not in LIFTERS:
+        raise unknown_name("lifter", info.family, LIFTERS, file=file)
+    config = config_from_json(LIFTERS[info.family][0], info.config, file=file)
+    try:
+        with torch.device("meta"), _NoInitialisation():
+            expected = {k: tuple(v.shape) for k, v in build_lifter(config).state_dict().items()}
+        _compare(expected, _shapes(info.folder / WEIGHTS), info)
+        with torch.random.fork_rng(devices=[]):  # reading a model leaves the caller's random numbers alone
+            return build_lifter(config)
+    except InputError as error:
+        raise error if error.file is not None else InputError(str(error), file=file) from None
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """On the meta device there is nothing to fill; torch would import its decompositions (seconds) to do so."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _RANDOM or getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes in a safetensors file; reads its header only."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as f:
+            return {k: tuple(f.get_slice(k).get_shape()) for k in f.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise InputError(file=file, expected="a whole safetensors file", found=error) from None
+
+
+def _compare(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]], info: ModelInfo) -> None:
+    file = info.folder / WEIGHTS
+    what = f"not the weights of a {info.family} of this config"
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or extra:
+        parts = [f"{len(n)} tensors {k} ({n[0]}{', …' if n[1:] else ''})" for k, n in
+                 (("missing", missing), ("left over", extra)) if n]  # fmt: skip
+        raise InputError(f"{what}: {', '.join(parts)}", file=file)
+    for name, shape in expected.items():
+        if found[name] != shape:
+            raise InputError(what, file=file, field=name, expected=f"shape {shape}", found=f"shape {found[name]}")
+
+
+def _read_state(file: Path, lifter: Lifter) -> dict[str, Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as f:
+            metadata = f.metadata() or {}
+            state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise InputError(file=file, expected="a whole safetensors file", found=error) from None
+    if metadata.get("sha256") not in (None, _digest(state)):
+        raise InputError("the weights are damaged: their checksum is not the stored one", file=file)
+    for name, own in lifter.state_dict().items():
+        t = state[name]
+        if t.is_floating_point() != own.is_floating_point() or t.is_complex():
+            raise InputError(file=file, field=name, expected=str(own.dtype), found=str(t.dtype))
+        if not torch.isfinite(t.sum(dtype=torch.float64)):  # one pass; NaN and infinity stay in a sum
+            raise InputError(file=file, field=name, expected="finite weights", found="NaN or infinite")
+    return state
+
+
+def _stored(t: Tensor, half: bool) -> Tensor:
+    """A copy on the CPU that is stored; running variances keep 32 bits, their range is wide."""
+    t = t.detach().cpu()
+    return (t.half() if half and t.is_floating_point() and t.ndim > 1 else t).contiguous().clone()
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names and bytes of all tensors, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(state):
+        sha.update(name.encode())
+        sha.update(state[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
