@@ -1,0 +1,65 @@
+"""What the numbers mean, in plain sentences: units, axes, root, focal length, and what a page left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from poselift.structures import Clip
+from poselift.view.stage import Stage
+from poselift.view.timeline import Timeline
+
+__all__ = ["page_notes", "standard_notes"]
+
+
+def standard_notes(clips: Sequence[Clip]) -> list[str]:
+    """Units, axes, root and camera of lifted clips, one sentence each."""
+    first = clips[0]
+    root = first.skeleton.joints[first.skeleton.root]
+    notes = [
+        "Units: metres, seconds, pixels.",
+        "Axes of the camera: x right, y down, z forward (away from the camera).",
+        f"p_root is each joint minus the {root}; root_cam is the {root} seen from the camera; their sum is absolute.",
+        f"Skeleton: {first.skeleton.name}, {len(first.skeleton)} joints.",
+    ]
+    if first.root_cam is None:
+        notes.append("No absolute root: the people stand where the page puts them.")
+    if first.camera is None:
+        notes.append("Camera: unknown.")
+    else:
+        fx, fy = first.camera.focal
+        w, h = first.camera.size_wh
+        focal = f"{fx:.0f}" if abs(fx - fy) < 0.5 else f"{fx:.0f} × {fy:.0f}"
+        assumed = first.meta.get("assumed_focal")
+        known = "assumed, not measured: distances scale with it" if assumed else "given"
+        fov = np.degrees(2 * np.arctan(w / 2 / fx))
+        notes.append(f"Focal length: {focal} px for {w} × {h} px ({fov:.0f}° wide), {known}.")
+    if first.meta.get("assumed_fps"):
+        notes.append(f"Frame rate: {first.fps:g} per second is assumed, the file states none.")
+    return notes
+
+
+def page_notes(stage: Stage, line: Timeline, has_truth: bool) -> list[str]:
+    """What the page itself decided: which way is up, where the floor is, which frames are missing from it."""
+    if stage.gravity_known:
+        up = "up is the world's z axis"
+    elif stage.tilt > np.radians(0.5):
+        up = f"up is judged by the ground the feet walk on ({np.degrees(stage.tilt):.0f}° from the camera's up)"
+    else:
+        up = "up is the camera's, since gravity is not known"
+    notes = [f"3D view: {up}; the grid lies under the feet, one line per half metre."]
+    if stage.placed:
+        notes.append("The clips have no absolute root, so people stand still, side by side, 4 m away.")
+    if has_truth:
+        notes.append("Thin grey figures: the true motion.")
+    if line.stride > 1 or line.cut:
+        rate = f"every {_ordinal(line.stride)} frame" if line.stride > 1 else "every frame"
+        part = f" of the first {line.seconds[-1]:.0f} s" if line.cut else ""
+        notes.append(f"To stay small, this page shows {rate}{part}; the data files hold all {line.total} frames.")
+    return notes
+
+
+def _ordinal(n: int) -> str:
+    tail = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{tail}"
