@@ -91,7 +91,11 @@ def test_imports_point_down(path: Path):
         ("formats", "def f():\n    from poselift.models.base import Lifter", "formats imports its sibling models"),
         ("geometry", "from poselift import structures", "geometry imports structures, which is above it"),
         ("view", "TABLE = {'a': 'poselift.train.loop:train'}", "view imports train, which is above it"),
-        ("errors", "if TYPE_CHECKING:\n    from poselift.storage.text import x", "errors imports storage, which is above it"),
+        (
+            "errors",
+            "if TYPE_CHECKING:\n    from poselift.storage.text import x",
+            "errors imports storage, which is above it",
+        ),
         ("data", "from ..formats import read", "'<relative>' is no room"),
         ("cli", "import poselift.helpers", "'helpers' is no room"),
     ],
@@ -102,7 +106,7 @@ def test_a_made_up_module_that_breaks_the_rule_is_found(room: str, code: str, co
 
 
 def test_allowed_imports_pass():
-    code = "import torch\nfrom poselift.errors import InputError\nfrom poselift import __version__\nimport poselift.models.base"
+    code = "import torch\nimport poselift.errors\nfrom poselift import __version__\nimport poselift.models.x"
     assert violations("models", code) == []
 
 
@@ -132,8 +136,8 @@ print('light')
 
 
 def test_importing_the_package_does_nothing():
-    program = "import sys, poselift; print(*(m for m in sys.modules if m.split('.')[0] in ('poselift', 'numpy', 'torch', 'tyro')))"
-    assert _fresh(program).split() == ["poselift"]
+    loaded = _fresh("import sys, poselift; print(*sys.modules)").split()
+    assert [m for m in loaded if m.partition(".")[0] in ("poselift", "numpy", "torch", "tyro")] == ["poselift"]
 
 
 def test_lazy_names_lead_somewhere():

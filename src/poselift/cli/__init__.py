@@ -120,11 +120,12 @@ def read_arguments(arguments: Any, prog: str, argv: Sequence[str], *, default: A
 
     import tyro
 
+    style = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
     complaints = io.StringIO()
     kwargs = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(complaints):
-            return tyro.cli(arguments, prog=prog, args=list(argv), config=(tyro.conf.FlagCreatePairsOff,), **kwargs)
+            return tyro.cli(arguments, prog=prog, args=list(argv), config=style, **kwargs)
     except SystemExit as stop:
         if not stop.code:
             return None

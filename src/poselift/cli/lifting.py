@@ -30,7 +30,7 @@ class Lift:
     """
 
     input: Positional[Annotated[Path, arg(metavar="INPUT")]]
-    """Keypoint file or folder: native npz or JSON, COCO, OpenPose, AlphaPose, mmpose, MediaPipe, VideoPose3D, arrays."""
+    """Keypoint file or folder: native npz or JSON, COCO, OpenPose, AlphaPose, mmpose, MediaPipe, VideoPose3D, array."""
     out: Out
     """Folder for the results; made if it is not there."""
     model: Annotated[str, arg(metavar="NAME|DIR")] = "default"
@@ -119,9 +119,11 @@ class Models:
 
         from poselift.models.weights import list_models
 
-        table = Table("name", "lifter", "input", "data", "data licence", "error", box=None, pad_edge=False)
-        for card in list_models():
-            table.add_row(*(str(card.get(k, "")) for k in ("name", "lifter", "input", "data", "licence", "error")))
+        table = Table("name", "what", "trained on", "data licence", "error", "size", box=None, pad_edge=False)
+        for model in list_models():
+            errors = ", ".join(f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v}" for k, v in model.errors.items())
+            size = f"{model.bytes / 1e6:.1f} MB"
+            table.add_row(model.name, model.summary, model.data, model.data_licence, errors, size)
         Console().print(table)
 
 
@@ -149,7 +151,13 @@ def _progress():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("lifting"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"), TimeRemainingColumn())
+        columns = (
+            TextColumn("lifting"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("frames"),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
             task = shown.add_task("lifting", total=None)
             yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import make_dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from poselift.cli import read_arguments
-from poselift.cli.lifting import Out
+from poselift.cli.lifting import Name, Out
+from poselift.errors import InputError
 
-__all__ = ["Train"]
+__all__ = ["Eval", "Train"]
 
 
 class Train:
@@ -49,3 +50,54 @@ class Train:
         from poselift.train.loop import train
 
         train(self.recipe, self.out, self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """Compare a model with the truth: print the tables, and save them with plots into DIR."""
+
+    model: Positional[Annotated[str, arg(metavar="MODEL")]]
+    """Weights: a name of `poselift models`, a model folder, or a Hugging Face repository."""
+    data: Annotated[str, arg(metavar="NAME")] = "cmu17"
+    """Data set: cmu17 (the open benchmark), human36m (your VideoPose3D files), motion (your own npz, BVH, ASF/AMC)."""
+    path: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Folder or file of the data; for cmu17 nothing means the subset that comes with the package."""
+    input: Literal["gt", "det"] = "det"
+    """2D input: exact projections, or with detector-like noise (human36m: see --keypoints)."""
+    keypoints: Annotated[str, arg(metavar="NAME")] = "gt"
+    """human36m: NAME of the 2D file data_2d_h36m_NAME.npz."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Which performers."""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """Only each N-th frame."""
+    flip_average: bool = False
+    """Average with the mirrored input."""
+    by: Annotated[str, arg(metavar="LIST")] = "overall,action,joint,angle"
+    """Tables to print: overall, action, joint, angle, clip."""
+    out: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
+    """Folder for report.json, report.md and plots."""
+    device: Name = None
+    """cpu, cuda, mps; the first accelerator where nothing is said."""
+
+    def run(self) -> None:
+        if self.every < 1:
+            raise InputError(field="every", expected="1 or more", found=self.every)
+        from rich.console import Console
+
+        from poselift.data.datasets import DataConfig, dataset
+        from poselift.metrics.tables import rich_table
+        from poselift.models.devices import find_device
+        from poselift.train.evaluate import evaluate
+
+        dataset(self.data)
+        path = None if self.path is None else str(self.path)
+        config = DataConfig(dataset=self.data, path=path, input=self.input, keypoints=self.keypoints)  # type: ignore[arg-type]
+        report = evaluate(
+            self.model, config, split=self.split, every=self.every, device=str(find_device(self.device)),
+            flip_average=self.flip_average, out=self.out,
+        )  # fmt: skip
+        console = Console()
+        for view in filter(None, (v.strip() for v in self.by.split(","))):
+            console.print(rich_table(report, view))  # type: ignore[arg-type]
+        if self.out is not None:
+            print(f"saved in {self.out}")

@@ -1,0 +1,1 @@
+"""The path from keypoints to files: cameras, lifting, the root, gaps, output."""

@@ -1,0 +1,34 @@
+"""`make demo`: a real person's motion, seen by a virtual camera with detector-like noise, lifted and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from poselift.data.cmu17 import load_motions, views
+from poselift.errors import InputError
+from poselift.metrics import mpjpe_mm, p_mpjpe_mm
+from poselift.pipeline.lift import Lifted, lift
+from poselift.structures import Clip
+
+__all__ = ["demo", "demo_clip"]
+
+
+def demo_clip(camera: int = 1) -> Clip:
+    """A performer of the benchmark's test split through one of its four cameras: noisy 2D, and the truth."""
+    motions = load_motions(None, "test")
+    longest = max(motions, key=len)
+    return views([longest], noise=True)[camera]
+
+
+def demo(out: str | Path, *, model: str = "default") -> tuple[Lifted, dict[str, float]]:
+    """Lift the demo clip into a folder; what was lifted, and its errors: per-frame means in millimetres."""
+    clip = demo_clip()
+    lifted = lift(clip, out=out, model=model)
+    (found,) = lifted.clips
+    if found.skeleton.name != clip.skeleton.name or clip.p_root is None or found.p_root is None:
+        raise InputError(field="model", expected=f"one of {clip.skeleton.name}", found=found.skeleton.name)
+    pred, truth = torch.from_numpy(found.p_root), torch.from_numpy(clip.p_root)
+    figures = {"MPJPE": mpjpe_mm(pred, truth), "P-MPJPE": p_mpjpe_mm(pred, truth)}
+    return lifted, {name: float(value.mean()) for name, value in figures.items()}

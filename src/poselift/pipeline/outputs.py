@@ -1,0 +1,82 @@
+"""The files of a lifted scene: `OUTPUTS` names what can be written and under which name."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from poselift.errors import InputError, MissingExtraError, unknown_name
+from poselift.formats import WRITERS
+from poselift.structures import Clip
+
+__all__ = ["OUTPUTS", "Output", "choose_outputs", "write_outputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A row of `OUTPUTS`: `write(clips, path, notes)`; `library` of the extra `extra` is needed for it."""
+
+    file: str
+    write: Callable[[list[Clip], Path, Sequence[str]], object]
+    library: str | None = None
+    extra: str = "view"
+
+    @property
+    def available(self) -> bool:
+        return self.library is None or importlib.util.find_spec(self.library) is not None
+
+
+def _page(clips: list[Clip], path: Path, notes: Sequence[str]) -> object:
+    from poselift.view.page import write_page
+
+    return write_page(clips, path, notes=list(notes))
+
+
+def _sheet(clips: list[Clip], path: Path, notes: Sequence[str]) -> object:
+    from poselift.view.sheet import write_sheet
+
+    return write_sheet(clips, path)
+
+
+OUTPUTS: dict[str, Output] = {
+    name: Output(file="poses" + w.suffix, write=lambda clips, path, _, w=w: w.write(clips, path))
+    for name, w in WRITERS.items()
+} | {
+    "html": Output(file="index.html", write=_page, library="viser"),
+    "png": Output(file="contact_sheet.png", write=_sheet, library="matplotlib"),
+}
+
+
+def choose_outputs(wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """Names to write and notes. None: all that can be; a missing extra is then a note, else `MissingExtraError`.
+
+    Raises `InputError` for an unknown name.
+    """
+    if wanted is None:
+        missing = [n for n, o in OUTPUTS.items() if not o.available]
+        notes = [
+            f"{OUTPUTS[n].file} left out: it needs {OUTPUTS[n].library} (pip install 'poselift[{OUTPUTS[n].extra}]')"
+            for n in missing
+        ]
+        return [n for n in OUTPUTS if n not in missing], notes
+    if not wanted:
+        raise InputError(field="formats", expected=f"some of {', '.join(OUTPUTS)}", found="none")
+    for name in wanted:
+        if name not in OUTPUTS:
+            raise unknown_name("output format", name, OUTPUTS)
+        if not OUTPUTS[name].available:
+            raise MissingExtraError(str(OUTPUTS[name].library), OUTPUTS[name].extra, f"writing {OUTPUTS[name].file}")
+    return [n for n in OUTPUTS if n in wanted], []
+
+
+def write_outputs(clips: list[Clip], folder: Path, names: Sequence[str], notes: Sequence[str]) -> dict[str, Path]:
+    """Write one scene into a folder; {format: its (first) file}."""
+    files: dict[str, Path] = {}
+    for name in names:
+        before = set(folder.iterdir())
+        OUTPUTS[name].write(clips, folder / OUTPUTS[name].file, notes)
+        made = sorted(set(folder.iterdir()) - before)
+        files |= {name if i == 0 else f"{name} {i + 1}": path for i, path in enumerate(made)}
+    return files

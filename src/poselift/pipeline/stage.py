@@ -1,0 +1,192 @@
+"""The lifting stage: slices of tracks in, the same slices with p_root and root_cam out, many frames at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poselift.errors import InputError
+from poselift.geometry.projection import undistort
+from poselift.models.base import Lifter
+from poselift.models.predict import lift_frames
+from poselift.pipeline.gaps import between, neighbours
+from poselift.pipeline.place import place_root
+from poselift.structures import Camera, Clip
+
+__all__ = ["MIN_JOINTS", "Survey", "Track", "lift_tracks", "survey"]
+
+MIN_JOINTS = 4
+"""A frame with fewer joints than this says too little of a pose: it counts as one in which nobody was seen."""
+
+
+@runtime_checkable
+class Track(Protocol):
+    """A Clip, or something stored that gives Clips of its slices: one person, one camera."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frames: slice, /) -> Clip: ...
+
+
+@dataclass(eq=False)
+class Survey:
+    """What one pass over a track tells: which frames can be lifted (t,), and how far keypoints reach (x, y)."""
+
+    seen: np.ndarray
+    reach: np.ndarray = field(default_factory=lambda: np.zeros(2))
+
+    @cached_property
+    def around(self) -> tuple[np.ndarray, np.ndarray]:
+        """`neighbours` of the seen frames."""
+        return neighbours(self.seen)
+
+
+def survey(track: Track, *, batch: int = 1 << 16) -> Survey:
+    """One pass over the keypoints of a track, in constant memory."""
+    seen = np.zeros(len(track), dtype=bool)
+    reach = np.zeros(2)
+    for a in range(0, len(track), batch):
+        clip = track[a : a + batch]
+        visible = clip.confidence > 0
+        seen[a : a + batch] = visible.sum(-1) >= MIN_JOINTS
+        if visible.any():
+            reach = np.maximum(reach, clip.kp_img[visible].max(0))
+    return Survey(seen, reach)
+
+
+@dataclass(frozen=True, eq=False)
+class _Segment:
+    """Frames a to b of a track; `clip` also holds `left` frames before and some after them as context."""
+
+    owner: int
+    a: int
+    b: int
+    left: int
+    clip: Clip
+
+
+def lift_tracks(
+    lifter: Lifter,
+    tracks: Sequence[Track],
+    surveys: Sequence[Survey],
+    cameras: Sequence[Camera],
+    *,
+    batch: int = 4096,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, Clip]]:
+    """(index of the track, lifted Clip) for consecutive slices of every track, about `batch` frames at a time.
+
+    Clips must have the lifter's skeleton; every track needs a frame that can be lifted. Frames that cannot be
+    lifted get confidence 0 and, between two that can, a pose in between (bone by bone) and a root on the straight
+    line; before the first and after the last they hold still.
+    """
+    stage = _Stage(lifter, tracks, surveys, cameras, batch, torch.device(device))
+    field_ = lifter.receptive_field
+    left, right = (field_ - 1, 0) if lifter.causal else ((field_ - 1) // 2, field_ // 2)
+    waiting: list[_Segment] = []
+    frames = 0
+    for owner, track in enumerate(tracks):
+        for a in range(0, len(track), batch):
+            b = min(a + batch, len(track))
+            start = max(0, a - left)
+            waiting.append(_Segment(owner, a, b, a - start, track[start : b + right]))
+            frames += b - a
+            if frames >= batch or lifter.receptive_field > 1:
+                yield from stage.run(waiting)
+                waiting, frames = [], 0
+    yield from stage.run(waiting)
+
+
+class _Stage:
+    def __init__(
+        self,
+        lifter: Lifter,
+        tracks: Sequence[Track],
+        surveys: Sequence[Survey],
+        cameras: Sequence[Camera],
+        batch: int,
+        device: torch.device,
+    ) -> None:
+        self.lifter, self.tracks, self.surveys, self.cameras = lifter, tracks, surveys, cameras
+        self.batch, self.device = batch, device
+
+    def run(self, segments: Sequence[_Segment]) -> Iterator[tuple[int, Clip]]:
+        if not segments:
+            return
+        p_root, root = self.poses([s.clip for s in segments], [s.owner for s in segments])
+        at = 0
+        for s in segments:
+            rows = slice(at + s.left, at + s.left + s.b - s.a)
+            at += len(s.clip)
+            yield s.owner, self.finish(s, p_root[rows].copy(), root[rows].copy())
+
+    def poses(self, clips: Sequence[Clip], owners: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """p_root (n, j, 3) and root_cam (n, 3) of all frames of some clips; meaningless where nobody was seen."""
+        lengths = torch.tensor([len(c) for c in clips])
+        cameras = [self.cameras[o] for o in owners]
+        kp = torch.from_numpy(np.concatenate([c.kp_img for c in clips]))
+        conf = torch.from_numpy(np.concatenate([c.confidence for c in clips]))
+        each = torch.repeat_interleave(torch.arange(len(clips)), lengths)
+        K = torch.tensor(np.stack([c.K for c in cameras]), dtype=torch.float32)[each]
+        size = torch.tensor([c.size_wh for c in cameras], dtype=torch.float32)[each]
+        if any(c.dist is not None for c in cameras):
+            kp = self.straighten(kp, cameras, lengths)
+            unseen = ~torch.isfinite(kp).all(-1)
+            kp, conf = torch.where(unseen[..., None], 0.0, kp), torch.where(unseen, 0.0, conf)
+        kp, conf, K, size = (x.to(self.device) for x in (kp, conf, K, size))
+        with torch.inference_mode():
+            p = lift_frames(self.lifter, kp, conf, K, size).float()
+            if not bool(torch.isfinite(p).all()):
+                raise InputError("the model gives NaN or infinite coordinates for this input", field="model")
+            root = torch.nan_to_num(place_root(kp, conf, p, K))
+        return p.cpu().numpy(), root.cpu().numpy()
+
+    @staticmethod
+    def straighten(kp: Tensor, cameras: Sequence[Camera], lengths: Tensor) -> Tensor:
+        """Keypoints without the lens distortion of those cameras that have one; NaN where it has no inverse."""
+        parts = list(kp.split(lengths.tolist()))
+        for i, camera in enumerate(cameras):
+            if camera.dist is not None:
+                K, dist = torch.tensor(camera.K), torch.tensor(camera.dist)
+                parts[i] = undistort(parts[i].double(), K, dist).to(kp.dtype)
+        return torch.cat(parts)
+
+    def finish(self, s: _Segment, p_root: np.ndarray, root: np.ndarray) -> Clip:
+        """The slice of the segment with its poses; frames without anybody get theirs from their neighbours."""
+        clip = s.clip[s.left : s.left + s.b - s.a]
+        view = self.surveys[s.owner]
+        missing = np.flatnonzero(~view.seen[s.a : s.b])
+        conf = clip.confidence
+        if len(missing):
+            before, after = (n[s.a : s.b][missing] for n in view.around)
+            ends = np.unique(np.concatenate([before, after]))
+            poses, roots = self.ends(s, ends, p_root, root)
+            i, k = np.searchsorted(ends, before), np.searchsorted(ends, after)
+            at = (missing + s.a - before) / np.maximum(after - before, 1)
+            p_root[missing] = between(poses[i], poses[k], at, self.lifter.skeleton)
+            root[missing] = roots[i] + (roots[k] - roots[i]) * at[:, None].astype(root.dtype)
+            conf = conf.copy()
+            conf[missing] = 0
+        return clip.replace(conf=conf, p_root=p_root, root_cam=root, camera=self.cameras[s.owner])
+
+    def ends(
+        self, s: _Segment, frames: np.ndarray, p_root: np.ndarray, root: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Poses and roots of seen frames of a track, of which at most two are outside the segment."""
+        poses, roots = (np.empty((len(frames), *x.shape[1:]), x.dtype) for x in (p_root, root))
+        inside = (frames >= s.a) & (frames < s.b)
+        poses[inside], roots[inside] = p_root[frames[inside] - s.a], root[frames[inside] - s.a]
+        field_ = self.lifter.receptive_field
+        for i in np.flatnonzero(~inside):
+            frame = int(frames[i])
+            start = max(0, frame - field_ + 1)
+            clip = self.tracks[s.owner][start : frame + field_]
+            p, r = self.poses([clip], [s.owner])
+            poses[i], roots[i] = p[frame - start], r[frame - start]
+        return poses, roots
