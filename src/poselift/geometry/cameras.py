@@ -58,8 +58,8 @@ def look_at_rotation(ray_xy: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 3 3"]:
 
 
 def crop_K(
-    K: Float[Tensor, "*b 3 3"], xy: Float[Tensor, "*b 2"], scale: Float[Tensor, "*b"] | float
-) -> Float[Tensor, "*b 3 3"]:
+    K: Float[Tensor, "*#b 3 3"], xy: Float[Tensor, "*#b 2"], scale: Float[Tensor, "*#b"] | float | int
+) -> Float[Tensor, "*_ 3 3"]:
     """Intrinsics of a crop whose top-left pixel centre was at xy (pixels), resampled by `scale` (2 = twice as large).
 
     Pixel areas are scaled, not centres: kp_patch = (kp_img - xy + 1/2) scale - 1/2.

@@ -117,7 +117,7 @@ def undistort(
     return project(torch.cat((m, torch.ones_like(m[..., :1])), -1), K)
 
 
-def _width_and_aspect(kp: Tensor, size_wh: Tensor | Sequence[float]) -> tuple[Tensor, Tensor]:
+def _width_and_aspect(kp: Tensor, size_wh: Tensor | Sequence[float | int]) -> tuple[Tensor, Tensor]:
     size = torch.as_tensor(size_wh, dtype=kp.dtype, device=kp.device)
     size = on_leading_axes(size, 1, kp)
     w, h = size[..., :1], size[..., 1:]
@@ -125,7 +125,7 @@ def _width_and_aspect(kp: Tensor, size_wh: Tensor | Sequence[float]) -> tuple[Te
 
 
 def normalize_screen(
-    kp_img: Float[Tensor, "*points 2"], size_wh: Tensor | Sequence[float]
+    kp_img: Float[Tensor, "*points 2"], size_wh: Tensor | Sequence[float | int]
 ) -> Float[Tensor, "*points 2"]:
     """Screen coordinates: x from -1 to 1 over the image width, y by the same scale (x/w·2 - 1, y/w·2 - h/w).
 
@@ -136,7 +136,7 @@ def normalize_screen(
 
 
 def image_coordinates(
-    kp_norm: Float[Tensor, "*points 2"], size_wh: Tensor | Sequence[float]
+    kp_norm: Float[Tensor, "*points 2"], size_wh: Tensor | Sequence[float | int]
 ) -> Float[Tensor, "*points 2"]:
     """Pixels of screen coordinates: the inverse of `normalize_screen`. Source: VideoPose3D, `image_coordinates`."""
     w, aspect = _width_and_aspect(kp_norm, size_wh)

@@ -22,23 +22,24 @@ from poselift.geometry.projection import on_leading_axes, rays, unproject
 
 __all__ = ["root_depth_only", "root_from_z", "root_homogeneous", "root_least_squares"]
 
+_SPREAD = 1e-10
+"""Squared spread of the rays (tangents of angles) below which no depth can be told."""
+
 
 def _equations(kp: Tensor, p: Tensor, K: Tensor, conf: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Rays m (..., j, 2), right sides r = m z - (x, y), row factors w (..., j, 2); unseen joints are all 0."""
-    m = rays(kp, K).to(p.dtype)
-    r = m * p[..., 2:] - p[..., :2]
+    c = torch.ones_like(p[..., :1]) if conf is None else conf.to(p.dtype)[..., None]
+    ok = (c > 0) & torch.isfinite(kp).all(-1, keepdim=True) & torch.isfinite(p).all(-1, keepdim=True)
+    kp, p = torch.where(ok, kp, 0), torch.where(ok, p, 0)  # first, since the gradient of 0 * NaN is NaN
+    m = torch.where(ok, rays(kp, K).to(p.dtype), 0)
     k = on_leading_axes(K, 2, kp)
     focal = torch.stack((k[..., 0, 0], k[..., 1, 1]), -1).to(p.dtype)
-    c = torch.ones_like(m[..., :1]) if conf is None else conf.to(p.dtype)[..., None]
-    ok = (c > 0) & torch.isfinite(m).all(-1, keepdim=True) & torch.isfinite(p).all(-1, keepdim=True)
-    zero = torch.zeros_like(m)
-    return torch.where(ok, m, zero), torch.where(ok, r, zero), torch.where(ok, focal * c, zero)
+    return m, m * p[..., 2:] - p[..., :2], torch.where(ok, focal * c, 0)
 
 
-def _divide(a: Tensor, b: Tensor, least: Tensor) -> Tensor:
-    """a / b, NaN where b is no more than `least`, with a safe gradient there."""
-    good = b > least
-    return torch.where(good, a / torch.where(good, b, torch.ones_like(b)), torch.full_like(a, torch.nan))
+def _quotient(a: Tensor, b: Tensor, good: Tensor) -> Tensor:
+    """a / b where good, else 0 with no gradient."""
+    return torch.where(good, a, 0) / torch.where(good, b, 1)
 
 
 def root_least_squares(
@@ -55,14 +56,14 @@ def root_least_squares(
     m, r, w = _equations(kp_img, p_root, K, conf)
     w2 = w * w
     total = w2.sum(-2, keepdim=True)
-    safe = torch.where(total > 0, total, torch.ones_like(total))
-    m_mean = (w2 * m).sum(-2, keepdim=True) / safe
-    r_mean = (w2 * r).sum(-2, keepdim=True) / safe
+    m_mean = _quotient((w2 * m).sum(-2, keepdim=True), total, total > 0)
+    r_mean = _quotient((w2 * r).sum(-2, keepdim=True), total, total > 0)
     dm, dr = m - m_mean, r - r_mean
     spread = (w2 * dm * dm).sum((-2, -1))
-    z = _divide(-(w2 * dm * dr).sum((-2, -1)), spread, 1e-10 * total.amax((-2, -1)))
-    xy = r_mean[..., 0, :] + m_mean[..., 0, :] * z[..., None]
-    return torch.cat((xy, z[..., None]), -1)
+    good = spread > _SPREAD * total.amax((-2, -1))
+    z = _quotient(-(w2 * dm * dr).sum((-2, -1)), spread, good)[..., None]
+    t = torch.cat((r_mean[..., 0, :] + m_mean[..., 0, :] * z, z), -1)
+    return torch.where(good[..., None], t, torch.nan)
 
 
 def root_homogeneous(
@@ -83,9 +84,8 @@ def root_homogeneous(
     a = torch.cat((rows_x, rows_y), -2)
     v = torch.linalg.eigh(a.mT @ a).eigenvectors[..., 0]
     last = v[..., 3:]
-    enough = ((wx > 0).sum(-1, keepdim=True) >= 2) & (last.abs() > 1e-12)
-    t = v[..., :3] / torch.where(enough, last, torch.ones_like(last))
-    return torch.where(enough, t, torch.full_like(t, torch.nan)).to(p_root.dtype)
+    good = ((wx > 0).sum(-1, keepdim=True) >= 2) & (last.abs() > 1e-12)
+    return torch.where(good, _quotient(v[..., :3], last, good), torch.nan).to(p_root.dtype)
 
 
 def root_depth_only(
@@ -103,24 +103,21 @@ def root_depth_only(
     `"mean"`: the mean of the seen joints lies on the ray of their mean keypoint, for a root that is not seen.
     """
     m, r, w = _equations(kp_img, p_root, K, conf)
+    seen = w[..., :1] > 0
+    p = torch.where(seen, p_root, 0)
     if root_xy_from == "kp":
-        ray, anchor = m[..., root, :], p_root[..., root, :]
-        known = w[..., root, 0] > 0
+        ray, anchor, known = m[..., root, :], p[..., root, :], seen[..., root, 0]
     else:
-        seen = (w > 0).to(m.dtype)
-        count = seen.sum(-2).clamp(min=1)
-        ray = m.sum(-2) / count
-        anchor = torch.where(w[..., :1] > 0, p_root, torch.zeros_like(p_root)).sum(-2) / count[..., :1]
-        known = (w[..., 0] > 0).any(-1)
+        count = seen.sum(-2)
+        ray, anchor, known = m.sum(-2) / count.clamp(min=1), p.sum(-2) / count.clamp(min=1), count[..., 0] > 0
     # t_xy = ray (t_z + anchor_z) - anchor_xy, put into the two equations of every joint
     offset = ray * anchor[..., 2:] - anchor[..., :2]
     w2 = w * w
-    slope = ray[..., None, :] - m
-    rest = r - offset[..., None, :]
-    least = 1e-10 * w2.sum((-2, -1))
-    least = torch.where(known, least, torch.full_like(least, torch.inf))
-    z = _divide((w2 * slope * rest).sum((-2, -1)), (w2 * slope * slope).sum((-2, -1)), least)
-    return torch.cat((ray * z[..., None] + offset, z[..., None]), -1)
+    slope, rest = ray[..., None, :] - m, r - offset[..., None, :]
+    spread = (w2 * slope * slope).sum((-2, -1))
+    good = known & (spread > _SPREAD * w2.sum((-2, -1)))
+    z = _quotient((w2 * slope * rest).sum((-2, -1)), spread, good)[..., None]
+    return torch.where(good[..., None], torch.cat((ray * z + offset, z), -1), torch.nan)
 
 
 def root_from_z(

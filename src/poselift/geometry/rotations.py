@@ -87,7 +87,9 @@ def quat_to_axis_angle(q: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3"]:
     return roma.unitquat_to_rotvec(roma.quat_wxyz_to_xyzw(q))
 
 
-def slerp(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"], t: Float[Tensor, "*b"] | float) -> Float[Tensor, "*b 4"]:
+def slerp(
+    a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"], t: Float[Tensor, "*b"] | float | int
+) -> Float[Tensor, "*b 4"]:
     """Spherical interpolation from a (t = 0) to b (t = 1) along the shorter arc; t may differ from one to the next."""
     step = torch.as_tensor(t, dtype=a.dtype, device=a.device)[..., None]
     return quat_mul(a, axis_angle_to_quat(step * quat_to_axis_angle(quat_mul(quat_conj(a), b))))

@@ -101,7 +101,11 @@ def _difference_error(pred: Tensor, target: Tensor, mask: Tensor | None, order: 
 
 
 def pck(
-    pred: Float[Tensor, "*b j 3"], target: Float[Tensor, "*b j 3"], mask: Mask = None, *, threshold_mm: float = 150.0
+    pred: Float[Tensor, "*b j 3"],
+    target: Float[Tensor, "*b j 3"],
+    mask: Mask = None,
+    *,
+    threshold_mm: float | int = 150,
 ) -> Float[Tensor, "*b"]:
     """3D PCK: the fraction (0 to 1) of joints nearer to their target than that. Source: Mehta et al., 3DV 2017."""
     d = joint_distances_mm(pred, target)

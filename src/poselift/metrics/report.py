@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,10 +23,7 @@ from poselift.structures.skeleton import Skeleton
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["AVERAGES", "FIGURES", "H36M_ACTIONS", "Average", "Report", "View"]
-
-Average = Literal["frame", "clip", "action"]
-View = Literal["overall", "action", "joint", "angle", "clip"]
+__all__ = ["AVERAGES", "FIGURES", "H36M_ACTIONS", "Report"]
 
 H36M_ACTIONS = (
     "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases", "Sitting",
@@ -91,7 +88,7 @@ class Report:
         *,
         root_pred: Tensor | np.ndarray | None = None,
         root_target: Tensor | np.ndarray | None = None,
-        fps: float | None = None,
+        fps: float | int | None = None,
         mask: Tensor | np.ndarray | None = None,
     ) -> None:
         """Add one clip: pred and target (t, j, 3) metres, root-relative in camera axes; mask (t, j) of joints to score.
@@ -153,7 +150,7 @@ class Report:
         found = tuple(dict.fromkeys(r.action for r in self.rows if r.action))
         return tuple(a for a in H36M_ACTIONS if a in found) if set(found) <= set(H36M_ACTIONS) else found
 
-    def value(self, figure: str, average: Average) -> float:
+    def value(self, figure: str, average: str) -> float:
         """One figure under one average, NaN where no clip has it. Raises `InputError` for unknown names."""
         if figure not in FIGURES:
             raise unknown_name("figure", figure, FIGURES)
@@ -175,7 +172,7 @@ class Report:
         """
         shared = [n for n in FIGURES if self.rows and all(n in r.sums for r in self.rows)]
         named = bool(self.rows) and all(r.action for r in self.rows)
-        averages: list[Average] = ["frame", "clip", "action"] if named else ["frame", "clip"]
+        averages = ["frame", "clip", "action"] if named else ["frame", "clip"]
         return {f"{n}/{a}": v for n in shared for a in averages if not math.isnan(v := self.value(n, a))}
 
     def per_action(self) -> dict[str, dict[str, float]]:
@@ -220,13 +217,13 @@ class Report:
 
         return plain(self)
 
-    def to_markdown(self, *views: View) -> str:
+    def to_markdown(self, *views: str) -> str:
         """Markdown tables: overall, by action, by joint and by angle, or the given ones."""
         from poselift.metrics.tables import markdown
 
         return markdown(self, views or ("overall", "action", "joint", "angle"))
 
-    def to_rich_table(self, view: View = "overall") -> Table:
+    def to_rich_table(self, view: str = "overall") -> Table:
         """One of the tables for the terminal."""
         from poselift.metrics.tables import rich_table
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from poselift.errors import unknown_name
-from poselift.metrics.report import AVERAGES, FIGURES, Report, View
+from poselift.metrics.report import AVERAGES, FIGURES, Report
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,7 +66,7 @@ def _grid(report: Report, view: str) -> Grid:
     raise unknown_name("table", view, ("overall", "action", "joint", "angle", "clip"))
 
 
-def markdown(report: Report, views: Iterable[View]) -> str:
+def markdown(report: Report, views: Iterable[str]) -> str:
     """Markdown of some views one below the other; views without rows are left out."""
     parts = []
     for view in views:
@@ -86,7 +86,7 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 
 
-def rich_table(report: Report, view: View = "overall") -> Table:
+def rich_table(report: Report, view: str = "overall") -> Table:
     """One view as a rich table; below the overall one stands what each average is."""
     from rich.markup import escape
     from rich.table import Table

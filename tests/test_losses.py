@@ -1,0 +1,88 @@
+"""Losses: parity with VideoPose3D's semi-supervised terms, weights, masks, gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from parity_vectors import description, vectors
+from poselift.geometry.projection import project
+from poselift.losses import LOSSES, bone_length_match, l1, mpjpe, mse, weighted_mpjpe
+
+V = vectors("video_semi_losses")
+
+
+def test_parity_of_supervised_terms():
+    pose, root = V["pos"][:3], V["traj"][:3]
+    assert float(mpjpe(pose, V["gt"])) == pytest.approx(float(V["l_pos"]), rel=1e-6)
+    weight = 1 / V["gt_traj"][..., 2]
+    assert float(weighted_mpjpe(root, V["gt_traj"], weight)) == pytest.approx(float(V["l_traj"]), rel=1e-6)
+
+
+def test_parity_of_projection_terms():
+    fx, fy, cx, cy = V["intrinsic_norm"][:, :4].unbind(-1)
+    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+    K = torch.stack((fx, zero, cx, zero, fy, cy, zero, zero, one), -1).reshape(3, 3, 3)
+    p_cam = V["pos"][3:] + V["traj"][3:]
+    with_lens = project(p_cam, K, V["intrinsic_norm"][:, 4:], clamp=True)
+    assert_close(with_lens, V["proj"], rtol=0, atol=1e-6)
+    assert float(mpjpe(with_lens, V["target2d"])) == pytest.approx(float(V["l_proj"]), rel=1e-6)
+    linear = project(p_cam, K, clamp=True)
+    assert_close(linear, V["proj_linear"], rtol=0, atol=1e-6)
+    assert float(mpjpe(linear, V["target2d"])) == pytest.approx(float(V["l_proj_linear"]), rel=1e-6)
+
+
+def test_parity_of_the_bone_term():
+    parents = tuple(description("video_semi_losses")["parents"])
+    found = bone_length_match(V["pos"][3:], V["pos"][:3], parents)
+    assert float(found) == pytest.approx(float(V["l_bone"]), rel=1e-6)
+
+
+def test_what_each_loss_is():
+    pred, target = torch.zeros(1, 2, 3), torch.tensor([[[3.0, 4, 0], [0, 0, 0]]])
+    assert float(mse(pred, target)) == pytest.approx(25 / 6)
+    assert float(l1(pred, target)) == pytest.approx(7 / 6)
+    assert float(mpjpe(pred, target)) == pytest.approx(5 / 2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_masked_joints_take_no_part(name: str):
+    loss = LOSSES[name]
+    pred, target = torch.randn(4, 17, 3), torch.randn(4, 17, 3)
+    mask = torch.rand(4, 17) < 0.6
+    want = loss(pred[mask][None], target[mask][None], None)
+    pred[~mask], target[~mask] = torch.nan, torch.inf
+    for weight in (mask, mask.float() * 2.5):
+        p = pred.clone().requires_grad_()
+        found = loss(p, target, weight)
+        assert_close(found, want)
+        found.backward()
+        assert p.grad is not None
+        assert torch.isfinite(p.grad).all()
+        assert (p.grad[~mask] == 0).all()
+        assert (p.grad[mask] != 0).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_weights_are_relative_and_broadcast(name: str):
+    loss = LOSSES[name]
+    pred, target = torch.randn(4, 17, 3), torch.randn(4, 17, 3)
+    assert_close(loss(pred, target, torch.full((4, 17), 7.0)), loss(pred, target, None))
+    joint = torch.rand(1, 17)
+    assert_close(loss(pred, target, joint), loss(pred, target, joint.expand(4, 17)))
+    twice = torch.ones(4, 17)
+    twice[0] = 2
+    again = [0, 0, 1, 2, 3]
+    assert_close(loss(pred, target, twice), loss(pred[again], target[again], None))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_nothing_left_and_nothing_wrong_are_zero_with_finite_gradients(name: str):
+    for weight in (torch.zeros(2, 5), None):
+        pred = torch.ones(2, 5, 3, requires_grad=True)
+        loss = LOSSES[name](pred, torch.ones(2, 5, 3), weight)
+        assert loss.item() == 0
+        loss.backward()
+        assert pred.grad is not None
+        assert (pred.grad == 0).all()
