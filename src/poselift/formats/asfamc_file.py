@@ -66,6 +66,7 @@ def parse_asf(path: Path) -> Asf:
                     asf.bones["root"], asf.position = _root(bone, asf), _numbers(bone.get("position", ["0"] * 3))
                 bone, name = {}, ""
             elif section == ":bonedata" and key == "end":
+                where += f", end of bone {name}"
                 if not name or name in asf.bones:
                     raise ValueError(f"bone {'without a name' if not name else name + ' twice'}")
                 asf.bones[name] = _bone(bone, asf)

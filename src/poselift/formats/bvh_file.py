@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,13 @@ def parse_bvh(path: Path) -> BvhFile:
     return _Parser(path, lines).file()
 
 
+def _rate(written: str, seconds: float) -> float:
+    """Frames per second of a frame time, which is a rounded number: 0.008333 means 120, 0.0333667 means 29.97."""
+    whole = round(1 / seconds)
+    rounding = 10.0 ** int(Decimal(written).as_tuple().exponent)
+    return float(whole) if whole and abs(seconds - 1 / whole) < rounding else 1 / seconds
+
+
 class _Parser:
     """Reads line by line; `k` is the number of the line last taken, counted from 1."""
 
@@ -137,15 +145,13 @@ class _Parser:
             raise InputError(
                 file=self.path, field=field, expected=f"{declared or 'some'} lines of motion", found=len(rows)
             )
-        fps = 1 / seconds
         return BvhFile(
             names=tuple(self.names),
             parents=tuple(self.parents),
             offsets=np.array(self.offsets),
             channels=tuple(self.channels),
             values=self.motion(rows),
-            # A frame time is a rounded number: 0.008333 means 120 frames a second.
-            fps=round(fps) if abs(fps - round(fps)) < 2e-3 * fps and round(fps) else fps,
+            fps=_rate(words[2], seconds),
         )
 
     def hierarchy(self) -> None:

@@ -1,8 +1,8 @@
 """`poses.csv`: one row per person and frame, after comment lines (#) that state units, axes, root, rate and joints.
 
 Columns: track_id, frame, time_s, root_x, root_y, root_z, then JOINT_x, JOINT_y, JOINT_z (metres, minus the root), then
-JOINT_u, JOINT_v (pixels) and JOINT_conf; metres are left out where nobody has been lifted. Read it with `pandas.read_csv(path, comment="#")`, or with NumPy:
-`numpy.loadtxt(path, delimiter=",", skiprows=HEADER_LINES + 1)`.
+JOINT_u, JOINT_v (pixels) and JOINT_conf; metres are left out where nobody has been lifted. Read it with
+`pandas.read_csv(path, comment="#")`, or with NumPy: `numpy.loadtxt(path, delimiter=",", skiprows=HEADER_LINES + 1)`.
 """
 
 from __future__ import annotations

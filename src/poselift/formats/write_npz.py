@@ -5,7 +5,8 @@
     joints (j,)  parents (j,)  skeleton  fps  units  axes  root  meta (JSON)
     K (3, 3)  dist (5,)  T_cam_world (4, 4)  size_wh (2,)    where a camera is known
 
-`p_root` is left out where nobody has been lifted, `root_cam` where no absolute position is known. All of it opens with `numpy.load(path)`.
+`p_root` is left out where nobody has been lifted, `root_cam` where no absolute position is known.
+All of it opens with `numpy.load(path)`.
 """
 
 from __future__ import annotations
