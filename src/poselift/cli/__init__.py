@@ -133,14 +133,17 @@ def read_arguments(arguments: Any, prog: str, argv: Sequence[str], *, default: A
 
 
 def _plain(boxes: str) -> str:
-    """What a tyro error box says, without the box, the repeated help and the hint to it."""
+    """What a tyro error box says, in one line: without frames, repeated help texts and the hint to the help."""
     words: list[str] = []
+    in_option = False
     for line in boxes.splitlines():
-        text = line.strip("│ ").strip()
-        if line.startswith(("╭", "╰")) or not text:
+        text = line.strip("│| ")
+        if line.startswith(("╭", "╰", "+-")) or not text.strip("─-"):
             continue
         if text.startswith(("For full helptext", "Got errors", "Argument helptext")):
             break
-        if not text.startswith("───"):
+        is_option = text.startswith("-")
+        if is_option or not in_option or text.startswith("Perhaps you meant"):
             words.append(text)
-    return " ".join(words) or "bad arguments"
+            in_option = is_option
+    return " ".join(words).replace(" Perhaps you meant:", "; perhaps you meant") or "bad arguments"

@@ -76,6 +76,8 @@ def lift(
     cameras = CameraOptions.of(camera=camera, focal=focal, fov=fov, image_size=image_size)
     options = ReadOptions(skeleton=skeleton, fps=fps, camera=cameras.camera, size_wh=image_size)
     names, notes = choose_outputs(formats) if out is not None else ([], [])
+    if isinstance(input, (str, Path)) and not Path(input).exists():
+        raise InputError("no such file or folder", file=input)
     target = find_device(device)
     lifter = (model if isinstance(model, Lifter) else load_model(model)).to(target).eval()
     tracks = _tracks(input, format, options, lifter.skeleton.name, stored=names == ["npz"])

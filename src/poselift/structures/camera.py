@@ -152,18 +152,22 @@ class Camera:
         """Inverse of `to_dict`; `K` may be replaced by `focal` or `fov_deg`. Raises `InputError`."""
         if not isinstance(data, dict):
             raise InputError(file=file, field="camera", expected="an object with K and size_wh", found=type(data).__name__)
-        extra = {k: data[k] for k in ("dist", "T_cam_world") if data.get(k) is not None}
         if "size_wh" not in data:
             raise InputError(file=file, field="camera size_wh", expected="[width, height]", found="nothing")
         try:
+            shapes = {"dist": (5,), "T_cam_world": (4, 4)}
+            extra: dict[str, Any] = {
+                k: _matrix(data[k], shape, f"camera {k}") for k, shape in shapes.items() if data.get(k) is not None
+            }
+            size_wh = tuple(data["size_wh"])
             if "K" in data:
-                return cls(K=data["K"], size_wh=data["size_wh"], **extra)
+                return cls(K=_matrix(data["K"], (3, 3), "camera K"), size_wh=size_wh, **extra)
             if "focal" in data:
                 focal = data["focal"]
                 focal = tuple(float(v) for v in focal) if isinstance(focal, list) else float(focal)
-                return cls.from_focal(focal=focal, size_wh=data["size_wh"], **extra)  # type: ignore[arg-type]
+                return cls.from_focal(focal=focal, size_wh=size_wh, **extra)  # type: ignore[arg-type]
             if "fov_deg" in data:
-                return cls.from_fov(fov_deg=float(data["fov_deg"]), size_wh=data["size_wh"], **extra)
+                return cls.from_fov(fov_deg=float(data["fov_deg"]), size_wh=size_wh, **extra)
         except InputError as error:
             raise InputError(str(error), file=file) from None
         except (TypeError, ValueError) as error:

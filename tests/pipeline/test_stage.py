@@ -1,0 +1,110 @@
+"""The lifting stage: slices, batches and gaps change nothing but what they must."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flat_lifter import CAMERA, Flat, FlatConfig, walking_clip, with_gap
+from poselift.pipeline.stage import lift_tracks, survey
+from poselift.structures import Camera, Clip
+
+
+def lifted(lifter: Flat, tracks: list[Clip], *, batch: int, cameras: list[Camera] | None = None) -> list[Clip]:
+    pieces: list[list[Clip]] = [[] for _ in tracks]
+    views = [survey(t) for t in tracks]
+    for i, clip in lift_tracks(lifter, tracks, views, cameras or [CAMERA] * len(tracks), batch=batch):
+        pieces[i].append(clip)
+    out = []
+    for track, parts in zip(tracks, pieces, strict=True):
+        assert sum(map(len, parts)) == len(track)
+        fields = ("kp_img", "conf", "p_root", "root_cam", "frames")
+        out.append(parts[0].replace(**{f: np.concatenate([getattr(p, f) for p in parts]) for f in fields}))
+    return out
+
+
+@pytest.mark.parametrize("config", [FlatConfig(), FlatConfig(field=9), FlatConfig(field=9, causal=True)], ids=str)
+@pytest.mark.parametrize("batch", [1, 7, 16, 1000])
+def test_batch_size_changes_nothing(config: FlatConfig, batch: int):
+    tracks = [with_gap(walking_clip(40), 10, 25), walking_clip(3, track_id=1, seed=1), with_gap(walking_clip(23), 0, 5)]
+    whole = lifted(Flat(config), tracks, batch=10_000)
+    for a, b in zip(whole, lifted(Flat(config), tracks, batch=batch), strict=True):
+        assert np.allclose(a.p_root, b.p_root, atol=1e-6)
+        assert np.allclose(a.root_cam, b.root_cam, atol=1e-4)
+        assert (a.confidence == b.confidence).all()
+        assert (a.frame_numbers == b.frame_numbers).all()
+
+
+def test_short_tracks_share_a_batch():
+    lifter = Flat()
+    lifted(lifter, [walking_clip(3, track_id=i) for i in range(20)], batch=60)
+    assert lifter.calls == [60]
+
+
+def test_root_and_camera():
+    (clip,) = lifted(Flat(), [walking_clip(30, noise=0)], batch=100)
+    assert clip.camera is CAMERA
+    assert np.allclose(clip.root_cam[:, 2], 1000 / 500, atol=1e-3)  # 500 px a metre at f = 1000
+    assert np.allclose(np.diff(clip.root_cam[:, 0]), 3 / 500, atol=1e-3)
+
+
+def test_each_track_has_its_own_camera():
+    wide = Camera.from_focal(focal=500.0, size_wh=(1280, 720))
+    a, b = lifted(Flat(), [walking_clip(9), walking_clip(9)], batch=100, cameras=[CAMERA, wide])
+    assert np.allclose(a.root_cam[:, 2], 2 * b.root_cam[:, 2], rtol=0.02)
+
+
+def test_distortion_is_taken_out():
+    lens = CAMERA.from_focal(focal=1000.0, size_wh=(1280, 720), dist=np.array([-0.2, 0.05, 0, 0.001, 0.001]))
+    exact = walking_clip(5, noise=0)
+    p = np.concatenate([(exact.kp_img - (639.5, 359.5)) / 1000, np.ones((5, 17, 1))], -1)
+    bent = exact.replace(kp_img=lens.project(p))
+    assert np.abs(bent.kp_img - exact.kp_img).max() > 1
+    a = lifted(Flat(), [exact], batch=10)[0]
+    b = lifted(Flat(), [bent], batch=10, cameras=[lens])[0]
+    assert np.allclose(a.p_root, b.p_root, atol=1e-4)
+
+
+class TestGaps:
+    def test_confidence_is_zero_and_the_pose_leads_over(self):
+        clip = with_gap(walking_clip(30), 10, 20)
+        (found,) = lifted(Flat(), [clip], batch=100)
+        assert (found.confidence[10:20] == 0).all()
+        assert (found.confidence[:10] > 0).all()
+        steps = np.diff(found.root_cam[9:21], axis=0)
+        assert np.allclose(steps, steps[:1], atol=1e-5)  # a straight line
+        assert np.isfinite(found.p_root).all()
+
+    def test_held_before_the_first_and_after_the_last(self):
+        clip = with_gap(with_gap(walking_clip(30), 0, 5), 25, 30)
+        (found,) = lifted(Flat(), [clip], batch=100)
+        assert np.allclose(found.p_root[:5], found.p_root[5], atol=1e-6)
+        assert np.allclose(found.root_cam[25:], found.root_cam[24], atol=1e-6)
+
+    def test_too_few_joints_count_as_nobody(self):
+        clip = walking_clip(5)
+        conf = clip.confidence.copy()
+        conf[2, 3:] = 0  # three joints are left
+        (found,) = lifted(Flat(), [clip.replace(conf=conf)], batch=100)
+        assert (found.confidence[2] == 0).all()
+
+    def test_a_gap_longer_than_many_batches(self):
+        clip = with_gap(walking_clip(100), 5, 95)
+        lifter = Flat()
+        (found,) = lifted(lifter, [clip], batch=4)
+        assert np.allclose(np.diff(found.root_cam[4:96], axis=0).std(0), 0, atol=1e-5)
+
+    def test_one_frame_only(self):
+        (found,) = lifted(Flat(), [walking_clip(1)], batch=100)
+        assert len(found) == 1
+
+
+def test_a_model_that_gives_nan_is_an_error():
+    from poselift.errors import InputError
+
+    class Broken(Flat):
+        def lift(self, *args, **kwargs):
+            return super().lift(*args, **kwargs) * float("nan")
+
+    with pytest.raises(InputError, match="NaN"):
+        lifted(Broken(), [walking_clip(3)], batch=10)
