@@ -19,7 +19,7 @@ from poselift.structures import Camera, Clip, Skeleton
 from poselift.structures.tracks import link
 from poselift.structures.windows import interpolate
 
-__all__ = ["clips_from_rows", "numbers", "positive_size", "rate", "triplets"]
+__all__ = ["clips_from_rows", "described", "new_array", "numbers", "positive_size", "rate", "triplets"]
 
 _GAP_FRAMES, _GAP_RATIO = 1_000_000, 50
 
@@ -112,6 +112,22 @@ def _between(x: np.ndarray, at: np.ndarray, span: int) -> np.ndarray | None:
     return x if len(x) == span else interpolate(x, at, span)
 
 
+def described(value: Any) -> str:
+    """A value from a file in a few words, for messages: a scalar itself, of anything larger its kind."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    if isinstance(value, (list, tuple, dict)):
+        return f"{type(value).__name__} of {len(value)}"
+    return repr(value)[:60] if isinstance(value, (str, int, float, np.generic, type(None))) else type(value).__name__
+
+
+def new_array(array: np.ndarray, once: set[int], file: str | Path, field: str) -> None:
+    """Refuse an array met before: references can make a small pickle hold more than any memory."""
+    if id(array) in once:
+        raise InputError("the same array a second time", file=file, field=field)
+    once.add(id(array))
+
+
 def rate(fps: float | None, options: ReadOptions, file: str | Path) -> dict[str, Any]:
     """`fps` from the user, else the file, else `DEFAULT_FPS` with `assumed_fps`."""
     if options.fps is not None:
@@ -119,7 +135,7 @@ def rate(fps: float | None, options: ReadOptions, file: str | Path) -> dict[str,
     if fps is None:
         return {"fps": DEFAULT_FPS, "assumed_fps": True}
     if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 0 < fps <= 10_000:
-        raise InputError(file=file, field="fps", expected="a positive number up to 10000", found=fps)
+        raise InputError(file=file, field="fps", expected="a positive number up to 10000", found=described(fps))
     return {"fps": float(fps)}
 
 
@@ -132,7 +148,7 @@ def positive_size(value: Any, file: str | Path, field: str = "image size") -> tu
     except (TypeError, ValueError, OverflowError):
         w = h = 0
     if not (0 < w <= 100_000 and 0 < h <= 100_000):
-        raise InputError(file=file, field=field, expected="positive width and height in pixels", found=value)
+        raise InputError(file=file, field=field, expected="positive width and height in pixels", found=described(value))
     return w, h
 
 

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from poselift.errors import InputError
 
@@ -29,7 +28,7 @@ _SUSPECT_BYTES, _SUSPECT_RATIO = 256 << 20, 300
 class MemberStream:
     """A member being read; damage is an `InputError` that names it."""
 
-    def __init__(self, handle: IO[bytes], telling: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, handle: io.BufferedIOBase, telling: Callable[[], AbstractContextManager[None]]) -> None:
         self._handle, self._telling = handle, telling
 
     def read(self, count: int = -1) -> bytes:

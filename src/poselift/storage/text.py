@@ -8,7 +8,7 @@ from typing import Any
 
 from poselift.errors import InputError
 
-__all__ = ["MAX_JSON_BYTES", "MAX_JSON_VALUES", "load_json", "load_text", "peek_json", "read_bytes"]
+__all__ = ["MAX_JSON_BYTES", "MAX_JSON_VALUES", "load_json", "load_text", "parse_json", "peek_json", "read_bytes"]
 
 MAX_JSON_BYTES = 1 << 30
 MAX_JSON_VALUES = 60_000_000
