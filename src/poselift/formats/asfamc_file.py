@@ -16,7 +16,7 @@ from poselift.storage.text import load_text
 
 __all__ = ["Asf", "Bone", "parse_amc", "parse_asf"]
 
-_MAX_BYTES = 1 << 30
+_MAX_BYTES = 1 << 28
 _METRES_PER_INCH = 0.0254
 
 

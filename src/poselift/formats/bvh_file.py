@@ -22,6 +22,7 @@ __all__ = ["BvhFile", "forward", "parse_bvh"]
 
 _MAX_BYTES = 1 << 30
 _MAX_NODES = 4096
+_BLOCK = 8192
 _CHANNELS = {a + kind for a in "XYZ" for kind in ("position", "rotation")}
 
 
@@ -204,15 +205,20 @@ class _Parser:
         self.channels[-1] = channels
 
     def motion(self, rows: list[tuple[int, str]]) -> np.ndarray:
+        """Numbers (t, channels) of the lines of motion; in blocks, since words take ten times the memory."""
         count = sum(map(len, self.channels))
-        words = [line.split() for _, line in rows]
-        try:
-            values = np.array(words, dtype=np.float64)
-        except ValueError:
-            values = np.empty((0, 0))
-        if values.shape != (len(rows), count) or not np.isfinite(values).all():
-            for (self.k, _), w in zip(rows, words, strict=True):
-                if len(w) != count:
-                    raise self.fail(f"{count} numbers, one per channel", len(w))
-                self.numbers(w, count, "motion")
-        return values
+        blocks = []
+        for start in range(0, len(rows), _BLOCK):
+            block = rows[start : start + _BLOCK]
+            words = [line.split() for _, line in block]
+            try:
+                values = np.array(words, dtype=np.float64)
+            except ValueError:
+                values = np.empty((0, 0))
+            if values.shape != (len(block), count) or not np.isfinite(values).all():
+                for (self.k, _), w in zip(block, words, strict=True):
+                    if len(w) != count:
+                        raise self.fail(f"{count} numbers, one per channel", len(w))
+                    self.numbers(w, count, "motion")
+            blocks.append(values)
+        return np.concatenate(blocks)
