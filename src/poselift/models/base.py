@@ -38,7 +38,7 @@ class LifterConfig:
     """Give the network the logarithm of the person's size on the image plane (only for `look_at`)."""
 
 
-def require(config: LifterConfig, **limits: tuple[float, float]) -> None:
+def require(config: LifterConfig, **limits: tuple[float | int, float | int]) -> None:
     """Raises `InputError` unless each named number of the config lies within its limits."""
     for name, (low, high) in limits.items():
         value = getattr(config, name)

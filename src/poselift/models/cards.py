@@ -19,8 +19,10 @@ from typing import Any
 from poselift.errors import InputError
 from poselift.storage.text import load_json
 
-__all__ = ["CONFIG", "EMBEDDED", "README", "WEIGHTS", "ModelInfo", "embedded_models", "list_models", "model_info"]
-__all__ += ["config_text", "readme_text"]
+__all__ = [
+    "CONFIG", "EMBEDDED", "README", "WEIGHTS", "ModelInfo", "config_text", "embedded_folder", "embedded_models",
+    "list_models", "model_info", "readme_text",
+]  # fmt: skip
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of the weights that come with the package: one model folder for each name."""
@@ -70,9 +72,14 @@ def embedded_models() -> list[str]:
     return sorted(p.parent.name for p in EMBEDDED.glob(f"*/{CONFIG}"))
 
 
+def embedded_folder(name: str) -> Path:
+    """The folder of a model that comes with the package."""
+    return EMBEDDED / name
+
+
 def list_models() -> list[ModelInfo]:
     """The models that come with the package, each with data, licence, error and size."""
-    return [model_info(EMBEDDED / name) for name in embedded_models()]
+    return [model_info(embedded_folder(name)) for name in embedded_models()]
 
 
 def model_info(folder: str | Path) -> ModelInfo:

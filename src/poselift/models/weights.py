@@ -20,11 +20,11 @@ from poselift.errors import InputError, unknown_name
 from poselift.models.base import Lifter
 from poselift.models.cards import (
     CONFIG,
-    EMBEDDED,
     README,
     WEIGHTS,
     ModelInfo,
     config_text,
+    embedded_folder,
     embedded_models,
     model_info,
     readme_text,
@@ -88,7 +88,7 @@ def find_model(source: str | Path) -> ModelInfo:
         what = "a pickle or another framework's checkpoint" if path.suffix.lower() in _PICKLES else "a file"
         raise InputError(file=path, expected=f"a model folder with {CONFIG} and {WEIGHTS}", found=what)
     if text in embedded_models():
-        return model_info(EMBEDDED / text)
+        return model_info(embedded_folder(text))
     if isinstance(source, Path) or "/" in text or "\\" in text or text.startswith("."):
         raise InputError("no such model folder", file=source)
     raise unknown_name("model", text, embedded_models())
@@ -152,8 +152,8 @@ def _compare(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, .
     what = f"not the weights of a {info.family} of this config"
     missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or extra:
-        parts = [f"{len(n)} tensors {k} ({n[0]}{', …' if n[1:] else ''})" for k, n in
-                 (("missing", missing), ("left over", extra)) if n]  # fmt: skip
+        named = [(k, n) for k, n in (("missing", missing), ("left over", extra)) if n]
+        parts = [f"{len(n)} tensor{'s' * (len(n) > 1)} {k} ({n[0]}{', …' * (len(n) > 1)})" for k, n in named]
         raise InputError(f"{what}: {', '.join(parts)}", file=file)
     for name, shape in expected.items():
         if found[name] != shape:

@@ -53,7 +53,7 @@ class _Block(nn.Module):
         nn.init.kaiming_normal_(self.w1.weight)
         nn.init.normal_(self.w2.weight, std=0.5 / math.sqrt(config.hidden * config.blocks))
 
-    def forward(self, x: Float[Tensor, "n w"]) -> Float[Tensor, "n w"]:
+    def forward(self, x: Float[Tensor, "*n w"]) -> Float[Tensor, "*n w"]:
         return x + self.w2(self.dropout(F.gelu(self.w1(self.norm(x)))))
 
 
