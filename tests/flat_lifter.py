@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -58,3 +59,18 @@ def with_gap(clip: Clip, a: int, b: int) -> Clip:
     conf = clip.confidence.copy()
     conf[a:b] = 0
     return clip.replace(conf=conf)
+
+
+def save_keypoints(path: Path, clips: list[Clip], **changes: object) -> Path:
+    """Native npz of some clips' keypoints; `changes` replace or add arrays, None leaves one out."""
+    arrays: dict[str, object] = {
+        "kp_img": np.concatenate([c.kp_img for c in clips]),
+        "conf": np.concatenate([c.confidence for c in clips]),
+        "track_id": np.concatenate([np.full(len(c), c.track_id) for c in clips]),
+        "frame": np.concatenate([c.frame_numbers for c in clips]),
+        "skeleton": clips[0].skeleton.name,
+        "fps": clips[0].fps,
+        "size_wh": [1280, 720],
+    }
+    np.savez(path, **{k: np.asarray(v) for k, v in {**arrays, **changes}.items() if v is not None})
+    return path

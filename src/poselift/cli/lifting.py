@@ -131,11 +131,19 @@ def _report(lifted: Lifted) -> None:
     """What was found, what the numbers mean, and where the files are."""
     from rich.console import Console
 
+    from poselift.pipeline.outputs import OUTPUTS
+
     console = Console(highlight=False, soft_wrap=True)
     for line in lifted.notes:
         console.print(line, markup=False)
-    for name, path in lifted.files.items():
-        console.print(f"  {name:<5} {path}", markup=False)
+    width = max((len(str(path)) for paths in lifted.files.values() for path in paths), default=0)
+    for name, paths in lifted.files.items():
+        for path in paths:
+            console.print(f"  {path!s:<{width}}  {OUTPUTS[name.rpartition('/')[2]].summary}", markup=False)
+    if "html" in lifted.files:
+        console.print(f"Look at it: {lifted.files['html'][0].resolve().as_uri()} in a browser", markup=False)
+    if "bvh" in lifted.files:
+        console.print("In Blender: File > Import > Motion Capture (.bvh)", markup=False)
 
 
 def _progress():

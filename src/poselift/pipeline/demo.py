@@ -25,7 +25,7 @@ def demo_clip(camera: int = 1) -> Clip:
 def demo(out: str | Path, *, model: str = "default") -> tuple[Lifted, dict[str, float]]:
     """Lift the demo clip into a folder; what was lifted, and its errors: per-frame means in millimetres."""
     clip = demo_clip()
-    lifted = lift(clip, out=out, model=model)
+    lifted = lift(clip, out=out, model=model, truth=[clip])
     (found,) = lifted.clips
     if found.skeleton.name != clip.skeleton.name or clip.p_root is None or found.p_root is None:
         raise InputError(field="model", expected=f"one of {clip.skeleton.name}", found=found.skeleton.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from poselift.errors import InputError
+from poselift.errors import InputError, OutputError
 from poselift.formats import ReadOptions, read
 from poselift.formats.write_npz import open_poses
 from poselift.models.base import Lifter
 from poselift.models.devices import find_device
 from poselift.models.weights import load_model
 from poselift.pipeline.intrinsics import CameraOptions
-from poselift.pipeline.outputs import OUTPUTS, choose_outputs, write_outputs
+from poselift.pipeline.outputs import OUTPUTS, Caption, choose_outputs, write_output
 from poselift.pipeline.scenes import Scene, make_scenes
 from poselift.pipeline.spool import spool
 from poselift.pipeline.stage import MIN_JOINTS, Track, lift_tracks
@@ -31,14 +32,19 @@ from poselift.view.notes import standard_notes
 __all__ = ["Lifted", "lift"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Lifted:
-    """What `lift` gives back: clips (one per person, unless only poses.npz was asked for), the files that were
-    written, by format, and notes for people: what was found and assumed, what the numbers mean."""
+    """What `lift` gives back.
 
-    clips: list[Clip]
-    files: dict[str, Path] = field(default_factory=dict)
+    clips: one per person (none if they went from one large file straight into another); files: by format, or by
+    scene/format where the input holds several scenes; notes: what was found and assumed, and what the numbers mean;
+    seconds: wall time by stage (read, model, lift) and format.
+    """
+
+    clips: list[Clip] = field(default_factory=list)
+    files: dict[str, list[Path]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def lift(
@@ -56,6 +62,7 @@ def lift(
     formats: Sequence[str] | None = None,
     batch: int = 4096,
     device: str | None = None,
+    truth: Sequence[Clip] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Lifted:
     """Lift 2D keypoints of people to metric 3D.
@@ -64,60 +71,77 @@ def lift(
     model: a name of `list_models`, a model folder, a Hub name, or a Lifter. skeleton, format, fps: what the input is,
     where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
     image_size (width, height): what is known of the camera; `pipeline.intrinsics` says what is assumed otherwise.
-    formats: names in `OUTPUTS`; None writes all that can be. batch: frames at once. progress(done, total) in frames.
+    formats: names in `OUTPUTS`; None writes all that can be. batch: frames at once. truth: the true motion, drawn into
+    page and contact sheet. progress(done, total) in frames.
 
     The clips have p_root (t, 17, 3) metres in the camera's axes minus the root, root_cam (t, 3) metres, the camera, and
     the keypoints in the model's skeleton. Frames in which nobody was seen have confidence 0 (see `lift_tracks`).
-    With `formats=("npz",)` and a large native npz, memory does not grow with its length; `clips` is then empty.
+    With `formats=("npz",)` and a large native npz, memory does not grow with its length (`pipeline.spool`).
     Raises `InputError`, `OutputError`, `MissingExtraError`.
     """
     if not 0 < batch <= 1 << 20:
         raise InputError(field="batch", expected="1 to 1048576 frames", found=batch)
     cameras = CameraOptions.of(camera=camera, focal=focal, fov=fov, image_size=image_size)
     options = ReadOptions(skeleton=skeleton, fps=fps, camera=cameras.camera, size_wh=image_size)
-    names, notes = choose_outputs(formats) if out is not None else ([], [])
+    names, left_out = choose_outputs(formats) if out is not None else ([], [])
+    source = str(input) if isinstance(input, (str, Path)) else "input"
     if isinstance(input, (str, Path)) and not Path(input).exists():
         raise InputError("no such file or folder", file=input)
-    target = find_device(device)
-    lifter = (model if isinstance(model, Lifter) else load_model(model)).to(target).eval()
-    tracks = _tracks(input, format, options, lifter.skeleton.name, stored=names == ["npz"])
-    scenes = make_scenes(tracks, cameras, file=str(input) if isinstance(input, (str, Path)) else "input")
-    began = time.perf_counter()
-    run = _Run(scenes, lifter, target, batch, progress)
-    result = Lifted(clips=[], notes=notes)
+    result = Lifted()
+    with _timed(result, "model"):
+        target = find_device(device)
+        lifter = (model if isinstance(model, Lifter) else load_model(model)).to(target).eval()
+    with _timed(result, "read"):
+        tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=names == ["npz"])
+        scenes = make_scenes(tracks, cameras, file=source)
+    run = _Run(scenes, lifter, target, batch, progress, result)
     if out is None:
-        for scene in scenes:
-            result.clips += run.lift(scene)
+        result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:
-        out = Path(out)
-        with write_folder_aside(out) as aside:
+        with write_folder_aside(out) as aside, _named(aside, Path(out)):
             for scene in scenes:
-                folder = aside / scene.name
-                folder.mkdir(exist_ok=True)
-                lifted, files = run.write(scene, folder, names)
-                result.clips += lifted
-                prefix = f"{scene.name}/" if scene.name else ""
-                result.files |= {prefix + name: out / scene.name / path.name for name, path in files.items()}
-    result.notes = [*run.notes(time.perf_counter() - began), *result.notes]
+                (aside / scene.name).mkdir(exist_ok=True)
+                if stored:
+                    run.stream(scene, aside / scene.name)
+                else:
+                    run.write(scene, aside / scene.name, names, truth)
+        result.files = {k: [Path(out) / f.relative_to(aside) for f in files] for k, files in result.files.items()}
+    result.notes = [*run.notes(), *left_out]
     return result
 
 
+@contextmanager
+def _named(aside: Path, out: Path) -> Iterator[None]:
+    """Complaints about files in the temporary folder name them as they would have been called."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(aside), str(out))) from error
+
+
+@contextmanager
+def _timed(result: Lifted, stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    result.seconds[stage] = result.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
 def _tracks(
-    input: str | Path | Clip | Sequence[Clip], format: str | None, options: ReadOptions, skeleton: str, *, stored: bool
-) -> Sequence[Track]:
-    """The people of the input in the model's skeleton; in a temporary file where `stored` and that is possible."""
+    input: str | Path | Clip | Sequence[Clip], format: str | None, options: ReadOptions, skeleton: str, *, store: bool
+) -> tuple[Sequence[Track], bool]:
+    """The people of the input in the model's skeleton, and whether they are in a temporary file (tried if `store`)."""
 
     def ready(clip: Clip) -> Clip:
         return convert(clip.replace(p_root=None, root_cam=None), skeleton)
 
     if not isinstance(input, (str, Path)):
         clips = [input] if isinstance(input, Clip) else list(input)
-        return [ready(fill_gaps(c if options.fps is None else c.replace(fps=options.fps))) for c in clips]
-    if stored and format in (None, "poses-npz"):
+        return [ready(fill_gaps(c if options.fps is None else c.replace(fps=options.fps))) for c in clips], False
+    if store and format in (None, "poses-npz"):
         tracks = spool(Path(input), options, ready)
         if tracks is not None:
-            return tracks
-    return [ready(clip) for clip in read(input, format, options)]
+            return tracks, True
+    return [ready(clip) for clip in read(input, format, options)], False
 
 
 class _Run:
@@ -128,8 +152,10 @@ class _Run:
         device: torch.device,
         batch: int,
         progress: Callable[[int, int], None] | None,
+        result: Lifted,
     ) -> None:
         self.scenes, self.lifter, self.device, self.batch, self.progress = scenes, lifter, device, batch, progress
+        self.result = result
         self.total, self.done = sum(s.frames for s in scenes), 0
         self.first: Clip | None = None
 
@@ -150,30 +176,36 @@ class _Run:
     def lift(self, scene: Scene) -> list[Clip]:
         """The scene's people, lifted, in memory."""
         pieces: list[list[Clip]] = [[] for _ in scene.tracks]
-        for i, clip in self.pieces(scene):
-            pieces[i].append(clip)
-        return [_join(p) for p in pieces]
+        with _timed(self.result, "lift"):
+            for i, clip in self.pieces(scene):
+                pieces[i].append(clip)
+            return [_join(p) for p in pieces]
 
-    def write(self, scene: Scene, folder: Path, names: Sequence[str]) -> tuple[list[Clip], dict[str, Path]]:
-        """Write the scene's files; its clips too, unless poses.npz is all that is wanted."""
-        if list(names) == ["npz"]:
-            path = folder / OUTPUTS["npz"].file
-            with open_poses(path) as add:
-                for _, clip in self.pieces(scene):
-                    add(clip)
-            return [], {"npz": path}
+    def stream(self, scene: Scene, folder: Path) -> None:
+        """poses.npz, slice by slice."""
+        path = folder / OUTPUTS["npz"].file
+        with _timed(self.result, "lift"), open_poses(path) as add:
+            for _, clip in self.pieces(scene):
+                add(clip)
+        self.result.files[_key(scene, "npz")] = [path]
+
+    def write(self, scene: Scene, folder: Path, names: Sequence[str], truth: Sequence[Clip]) -> None:
+        """The scene's clips and files."""
         clips = self.lift(scene)
+        self.result.clips += clips
         notes = [*scene.camera.notes, *standard_notes(clips)]
-        return clips, write_outputs(clips, folder, names, notes)
+        caption = Caption(title=scene.name or "poselift", notes=notes, truth=truth)
+        for name in names:
+            with _timed(self.result, name):
+                self.result.files[_key(scene, name)] = write_output(name, clips, folder, caption)
 
-    def notes(self, seconds: float) -> list[str]:
+    def notes(self) -> list[str]:
         """What was found and assumed, and what the numbers mean, for people."""
         people = sum(len(s.tracks) for s in self.scenes)
         seen = sum(int(v.seen.sum()) for s in self.scenes for v in s.surveys)
+        who = f"{people} {'person' if people == 1 else 'people'}"
         where = "" if len(self.scenes) == 1 else f" in {len(self.scenes)} scenes"
-        lines = [
-            f"Lifted {seen:,} poses of {people} {'person' if people == 1 else 'people'}{where} in {seconds:.1f} s."
-        ]
+        lines = [f"Lifted {seen:,} poses of {who}{where} in {self.result.seconds['lift']:.1f} s."]
         if seen < self.total:
             lines.append(
                 f"In {self.total - seen:,} frames nobody was seen (fewer than {MIN_JOINTS} joints): "
@@ -181,6 +213,10 @@ class _Run:
             )
         lines += dict.fromkeys(n for s in self.scenes for n in s.camera.notes)
         return [*lines, *standard_notes([self.first])] if self.first is not None else lines
+
+
+def _key(scene: Scene, name: str) -> str:
+    return f"{scene.name}/{name}" if scene.name else name
 
 
 def _join(pieces: Sequence[Clip]) -> Clip:

@@ -11,15 +11,25 @@ from poselift.errors import InputError, MissingExtraError, unknown_name
 from poselift.formats import WRITERS
 from poselift.structures import Clip
 
-__all__ = ["OUTPUTS", "Output", "choose_outputs", "write_outputs"]
+__all__ = ["OUTPUTS", "Caption", "Output", "choose_outputs", "write_output"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caption:
+    """What stands beside the pictures: title, notes, and the true motion where it is known."""
+
+    title: str = "poselift"
+    notes: Sequence[str] = ()
+    truth: Sequence[Clip] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A row of `OUTPUTS`: `write(clips, path, notes)`; `library` of the extra `extra` is needed for it."""
+    """A row of `OUTPUTS`: `write(clips, path, caption)`; `library` of the extra `extra` is needed for it."""
 
     file: str
-    write: Callable[[list[Clip], Path, Sequence[str]], object]
+    summary: str
+    write: Callable[[list[Clip], Path, Caption], object]
     library: str | None = None
     extra: str = "view"
 
@@ -28,24 +38,26 @@ class Output:
         return self.library is None or importlib.util.find_spec(self.library) is not None
 
 
-def _page(clips: list[Clip], path: Path, notes: Sequence[str]) -> object:
+def _page(clips: list[Clip], path: Path, caption: Caption) -> object:
     from poselift.view.page import write_page
 
-    return write_page(clips, path, notes=list(notes))
+    return write_page(clips, path, truth=caption.truth, title=caption.title, notes=caption.notes)
 
 
-def _sheet(clips: list[Clip], path: Path, notes: Sequence[str]) -> object:
-    from poselift.view.sheet import write_sheet
+def _sheet(clips: list[Clip], path: Path, caption: Caption) -> object:
+    from poselift.view.sheet import write_contact_sheet
 
-    return write_sheet(clips, path)
+    return write_contact_sheet(clips, path, truth=caption.truth)
 
 
 OUTPUTS: dict[str, Output] = {
-    name: Output(file="poses" + w.suffix, write=lambda clips, path, _, w=w: w.write(clips, path))
+    name: Output(file="poses" + w.suffix, summary=w.summary, write=lambda clips, path, _, w=w: w.write(clips, path))
     for name, w in WRITERS.items()
 } | {
-    "html": Output(file="index.html", write=_page, library="viser"),
-    "png": Output(file="contact_sheet.png", write=_sheet, library="matplotlib"),
+    "html": Output(
+        file="index.html", summary="3D scene with a time line: open it in a browser", write=_page, library="viser"
+    ),
+    "png": Output(file="contact_sheet.png", summary="a few moments in 2D and 3D", write=_sheet, library="matplotlib"),
 }
 
 
@@ -71,12 +83,8 @@ def choose_outputs(wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:
     return [n for n in OUTPUTS if n in wanted], []
 
 
-def write_outputs(clips: list[Clip], folder: Path, names: Sequence[str], notes: Sequence[str]) -> dict[str, Path]:
-    """Write one scene into a folder; {format: its (first) file}."""
-    files: dict[str, Path] = {}
-    for name in names:
-        before = set(folder.iterdir())
-        OUTPUTS[name].write(clips, folder / OUTPUTS[name].file, notes)
-        made = sorted(set(folder.iterdir()) - before)
-        files |= {name if i == 0 else f"{name} {i + 1}": path for i, path in enumerate(made)}
-    return files
+def write_output(name: str, clips: list[Clip], folder: Path, caption: Caption) -> list[Path]:
+    """Write one scene in one format into a folder; the files that it made there."""
+    before = set(folder.iterdir())
+    OUTPUTS[name].write(clips, folder / OUTPUTS[name].file, caption)
+    return sorted(set(folder.iterdir()) - before)

@@ -78,7 +78,7 @@ def _by_recording(members: Sequence[_Member]) -> dict[tuple[object, ...], list[_
 
 def _scene(group: Sequence[_Member], options: CameraOptions) -> Scene:
     """The people of one recording under one camera, each with a number of their own."""
-    reach = np.max([m.survey.reach for m in group], axis=0)
+    reach = np.max([m.survey.reach for m in group], axis=0).tolist()
     chosen = choose_camera(options, stated=group[0].head.camera, size_wh=group[0].size_wh, reach=reach)
     tracks: list[Track] = [m.track for m in group]
     if len({m.head.track_id for m in group}) < len(group):
