@@ -55,7 +55,7 @@ def ball_sizes(skeleton: Skeleton) -> np.ndarray:
     size = np.full(len(skeleton), 0.01, dtype=np.float32)
     for (child, parent), r in zip(skeleton.bones, rod_radii(skeleton), strict=True):
         size[child], size[parent] = max(size[child], r), max(size[parent], r)
-    return size * np.float32(1.12)
+    return size * np.float32(1.05)
 
 
 def colours_of(skeleton: Skeleton, colours: Colours) -> tuple[np.ndarray, np.ndarray]:

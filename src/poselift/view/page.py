@@ -32,7 +32,7 @@ MAX_MEGABYTES = 10.0
 LEAST_RATE = 10.0
 """Frames per second below which motion looks broken: a page that would need fewer shows less time instead."""
 _BYTES_OF_PAGE = 900_000
-_BYTES_PER_FIGURE = 750
+_BYTES_PER_FIGURE = 560
 """Bytes of the page per figure and frame; only the first guess, the page is measured."""
 
 
@@ -171,7 +171,7 @@ def _flat(clips: Sequence[Clip], truth: Sequence[Clip], line: Timeline) -> dict[
         xy = np.round(c.kp_img[rows] * scale).clip(-32767, 32767) * there[:, None, None]
         conf = np.round(c.confidence[rows] * 255).clip(1, 255) * (c.confidence[rows] > 0) * there[:, None]
         tracks.append({
-            "id": c.track_id, "colours": list(colours), "joints": len(c.skeleton),
+            "id": c.track_id, "colours": list(colours), "bright": list(colours.on_dark()), "joints": len(c.skeleton),
             "bones": [[child, parent] for child, parent in c.skeleton.bones],
             "sides": "".join(side_of(c.skeleton, j) or "-" for j in range(len(c.skeleton))),
             "xy": _b64(xy.astype("<i2")), "conf": _b64(conf.astype("u1")),

@@ -25,6 +25,15 @@ class Colours(NamedTuple):
         h = self.of(side)
         return int(h[1:3], 16), int(h[3:5], 16), int(h[5:7], 16)
 
+    def on_dark(self) -> Colours:
+        """The same colours, lifted towards white where they would drown in a dark background."""
+        lifted = []
+        for side in ("l", "", "r"):
+            r, g, b = self.rgb(side)
+            lift = max(0.0, 0.5 - (0.3 * r + 0.59 * g + 0.11 * b) / 255)
+            lifted.append("#" + "".join(f"{round(v + (255 - v) * lift):02x}" for v in (r, g, b)))
+        return Colours(*lifted)
+
 
 _ALONE = Colours("#2b7de9", "#46505e", "#f0742b")
 _SEVERAL = (

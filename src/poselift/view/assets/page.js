@@ -111,11 +111,6 @@
     c.clearRect(0, 0, cw, cssHeight);
     return [c, cw, cssHeight];
   };
-  const bright = (hex) => {
-    const v = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-    const l = (0.3 * v[0] + 0.59 * v[1] + 0.11 * v[2]) / 255, lift = Math.max(0, 0.5 - l);
-    return `rgb(${v.map((c) => Math.round(c + (255 - c) * lift)).join(",")})`;
-  };
   const drawImage = (k) => {
     const bw = Math.max(x1 - x0, 40), bh = Math.max(y1 - y0, 40);
     const view = close ? [x0 - 0.15 * bw, y0 - 0.15 * bh, 1.3 * bw, 1.3 * bh] : [-0.5, -0.5, w, h];
@@ -136,7 +131,7 @@
     c.lineCap = "round";
     for (const t of data.tracks) {
       if (!t.seen[k]) continue;
-      const colour = { l: bright(t.colours[0]), "-": bright(t.colours[1]), r: bright(t.colours[2]) };
+      const colour = { l: t.bright[0], "-": t.bright[1], r: t.bright[2] };
       const p = (j) => [ox + s * t.xy[(k * t.joints + j) * 2] / data.scale, oy + s * t.xy[(k * t.joints + j) * 2 + 1] / data.scale];
       const conf = (j) => t.conf[k * t.joints + j] / 255;
       const lw = close ? 4 : 2.6;
