@@ -103,10 +103,15 @@ class View:
         from poselift.view.live import serve
 
         path = self.folder / "poses.npz" if self.folder.is_dir() else self.folder
+        scenes = sorted(p.parent.name for p in self.folder.glob("*/poses.npz"))
+        if not path.exists() and scenes:
+            raise InputError(file=self.folder, expected="one of its scenes", found=", ".join(scenes[:5]))
         clips = read(path)
-        if all(c.p_root is None for c in clips):
+        if any(c.p_root is None for c in clips):
             raise InputError(file=path, expected="lifted poses (poselift lift writes them)", found="2D keypoints only")
-        serve(clips, host=self.host, port=self.port)
+        view = serve(clips, title=self.folder.resolve().name, host=self.host, port=self.port)
+        print(f"Open {view.url} in a browser; Ctrl-C ends", flush=True)
+        view.wait()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ def describe(path: str | Path, *, format: str | None = None, options: ReadOption
     return _of_clips(str(path), reader.name, read(path, format, options))
 
 
-def _verdict(name: str, fine: bool, detail: str) -> Check:
+def _verdict(name: str, fine: bool | np.bool_, detail: str) -> Check:
     return Check(name=name, verdict="ok" if fine else "warning", detail=detail)
 
 

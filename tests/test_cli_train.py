@@ -1,0 +1,48 @@
+"""`poselift train`, `eval` and `data prepare` from a shell, on the packaged motion, as small as it goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from poselift.cli import main
+
+SMALL = [
+    "--schedule.steps", "4", "--schedule.batch", "8", "--schedule.validate-every", "2", "--schedule.save-every", "2",
+    "--model.width", "16", "--data.validation-every", "200", "--no-tensorboard", "--quiet", "--device", "cpu",
+]  # fmt: skip
+
+
+def test_train_resume_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = tmp_path / "run"
+    assert main(["train", "linear-erd", "-o", str(run), *SMALL]) == 0
+    assert json.loads((run / "recipe.json").read_text())["schedule"]["steps"] == 4
+    assert (run / "model" / "model.safetensors").is_file()
+    assert main(["train", "linear-erd", "-o", str(run), *SMALL, "--resume"]) == 0
+    capsys.readouterr()
+
+    assert main(["train", "linear-erd", "-o", str(run), *SMALL]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+    table = tmp_path / "table"
+    argv = ["eval", str(run / "model"), "--every", "100", "-o", str(table), "--by", "overall", "--device", "cpu"]
+    assert main(argv) == 0
+    assert "mpjpe" in capsys.readouterr().out.lower()
+    assert (table / "report.json").is_file()
+    assert "MPJPE" in (table / "report.md").read_text() or "mpjpe" in (table / "report.md").read_text()
+
+
+def test_resume_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "linear-erd", "-o", str(tmp_path / "nothing"), *SMALL, "--resume"]) == 2
+    assert capsys.readouterr().err.startswith("poselift: ")
+
+
+def test_prepare_brings_asfamc_into_the_native_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    source = Path(__file__).parent / "fixtures" / "cmu_asfamc"
+    out = tmp_path / "motion.npz"
+    assert main(["data", "prepare", str(source), "-o", str(out)]) == 0
+    assert "performers" in capsys.readouterr().out
+    assert main(["data", "info", str(out)]) == 0
+    assert "3D motion" in capsys.readouterr().out
