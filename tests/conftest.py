@@ -20,4 +20,4 @@ assert not _early, f"imported before the type checks were switched on: {_early}"
 
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook(CHECKED, "beartype.beartype")
+install_import_hook(CHECKED, "checker.check")

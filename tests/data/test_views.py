@@ -55,7 +55,7 @@ def test_protocol_views_have_the_benchmark_geometry(bank: MotionBank) -> None:
         r, abs=1e-4
     )
     looked_at = camera.project(camera.world_to_cam(centres[:1].double().numpy()))
-    assert looked_at == pytest.approx(PROTOCOL_CAMERA.centre, abs=1e-3)
+    assert looked_at[0].tolist() == pytest.approx(PROTOCOL_CAMERA.centre, abs=1e-3)
 
 
 def test_same_seed_same_batch_other_seed_other_batch(bank: MotionBank) -> None:
@@ -72,7 +72,7 @@ def test_wild_views_stay_in_front_of_the_camera_and_plausible(bank: MotionBank) 
     assert int((b.conf > 0).sum(-1).min()) >= 3
     assert bool((b.kp_img[b.conf == 0] == 0).all())
     thigh = (b.p_root[:, 0, H36M.index("l_knee")] - b.p_root[:, 0, H36M.index("l_hip")]).norm(dim=-1)
-    assert 0.25 < float(thigh.min()) and float(thigh.max()) < 0.75
+    assert float(thigh.min()) > 0.25 and float(thigh.max()) < 0.75
     assert float(thigh.std()) > 0.02, "bone lengths must vary"
 
 

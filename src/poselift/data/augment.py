@@ -247,6 +247,10 @@ def vary_markers(p: Tensor, opt: BodyOptions, gen: Generator) -> Tensor:
     root = shift + draw(0.012) * up
     out[:, j("pelvis")] += root
     out[:, j("spine")] += draw(0.03) * up + draw(0.025) * hip_y
+    middle = (p[:, j("l_shoulder")] + p[:, j("r_shoulder")]) / 2
+    halfway = _chance(0.35, b, gen, dev)[:, None] & (on > 0)  # detectors know shoulders and hips, no spine
+    out[:, j("thorax")] = torch.where(halfway, middle, out[:, j("thorax")])
+    out[:, j("spine")] = torch.where(halfway, (out[:, j("pelvis")] + middle) / 2, out[:, j("spine")])
     out[:, j("thorax")] += draw(0.025) * up + draw(0.02) * sho_y
     wide, high, front = draw(0.02), draw(0.02), draw(0.015)
     shift = high * up + front * sho_y
@@ -254,7 +258,7 @@ def vary_markers(p: Tensor, opt: BodyOptions, gen: Generator) -> Tensor:
     out[:, j("r_shoulder")] += shift - wide * sho_x
     neck = _unit(head - nose)
     _, face_y = axes(sho_x, neck)
-    out[:, j("nose")] += draw(0.03) * neck + draw(0.05) * face_y
+    out[:, j("nose")] += draw(0.03) * neck + (0.03 * on + draw(0.05)) * face_y  # from the neck to the tip of the nose
     out[:, j("head_top")] += draw(0.03) * neck + draw(0.03) * face_y
     limbs = H36M.indices("l_knee", "r_knee", "l_ankle", "r_ankle", "l_elbow", "r_elbow", "l_wrist", "r_wrist")
     along = p[:, limbs] - p[:, [H36M.parents[i] for i in limbs]]

@@ -44,7 +44,7 @@ def load_motions(path: str | Path | None, split: str | None = None) -> list[Moti
         raise InputError(field="split", expected=f"one of {', '.join(SPLITS)}", found=split)
     motions: list[Motion] = []
     for file in _files(path):
-        motions += read_motion(file)
+        motions += read_motion(file, "motion-npz" if file.suffix == ".npz" else None)
     chosen = [m for m in motions if split is None or split_of(m.subject) == split]
     if not chosen:
         raise InputError(file=path, field=f"{split} performers", expected="at least one motion", found="none")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
 from poselift.data.bank import Batch, ClipBank, MotionBank
-from poselift.data.views import ProtocolViews, WildViews
 from poselift.data.noise import NoiseOptions
+from poselift.data.views import ProtocolViews, WildViews
 from poselift.errors import InputError, unknown_name
-from poselift.structures import Clip
+from poselift.structures import Clip, Motion
 
 __all__ = ["DATASETS", "BatchSource", "DataConfig", "dataset_clips", "dataset_source"]
 
@@ -48,6 +48,7 @@ class DataConfig:
         return ProtocolViews(noise=noise, p_mirror=0.5 if self.flip else 0.0)
 
 
+@runtime_checkable
 class BatchSource(Protocol):
     """Resident training data: `size` frames, cut into batches by a generator."""
 
@@ -134,9 +135,7 @@ def _cmu17_source(config: DataConfig, split: str) -> BatchSource:
     return MotionSource(MotionBank.from_motions([_thin(m, config.train_every) for m in motions]), config.views())
 
 
-def _thin(motion, every: int):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
-
+def _thin(motion: Motion, every: int) -> Motion:
     return motion if every == 1 else replace(motion, p_world=motion.p_world[::every], fps=motion.fps / every)
 
 

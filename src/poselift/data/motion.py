@@ -11,7 +11,7 @@ from poselift.structures import Motion
 
 __all__ = ["load", "split_of"]
 
-_SHARE = {"train": range(0, 80), "validation": range(80, 90), "test": range(90, 100)}
+_SHARE = {"train": range(80), "validation": range(80, 90), "test": range(90, 100)}
 
 
 def split_of(motion: Motion) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from poselift.structures import Skeleton, skeleton
+from poselift.structures import Skeleton
 
 __all__ = ["NoiseOptions", "box_side", "degrade", "student_t"]
 

@@ -2,52 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from poselift.data.datasets import DataConfig, dataset_clips
 from poselift.errors import InputError
 from poselift.geometry.roots import root_least_squares
 from poselift.metrics import Report
 from poselift.models.base import Lifter
+from poselift.models.predict import lift_frames
+from poselift.models.weights import load_model
+from poselift.storage.atomic import write_aside
 from poselift.structures import Clip
 
-__all__ = ["evaluate_clips", "predict"]
+__all__ = ["evaluate", "evaluate_clips", "save_report"]
+
+CHUNK = 8192
+"""Frames in one go through a single-frame lifter."""
 
 
-@torch.no_grad()
-def predict(
-    lifter: Lifter, clip: Clip, *, device: torch.device | str = "cpu", flip_average: bool = False, chunk: int = 8192
-) -> Tensor:
-    """p_root (t, j, 3) metres in camera axes for every frame of a clip that has a camera; edges are padded.
+def evaluate(
+    model: str | Path | Lifter,
+    data: DataConfig,
+    *,
+    split: str = "test",
+    every: int = 1,
+    device: str = "cpu",
+    flip_average: bool = False,
+    out: str | Path | None = None,
+) -> Report:
+    """Evaluate a model (folder, embedded name, hub id or lifter) on a split of a data set, absolute root included.
 
-    Raises `InputError` for a clip without a camera or of another skeleton.
+    out: folder for report.json, report.md and the plots. Raises `InputError`, `OutputError`.
     """
-    if clip.camera is None:
-        raise InputError(field="clip", expected="a camera", found="none")
-    if clip.skeleton.name != lifter.skeleton.name:
-        raise InputError(field="clip skeleton", expected=lifter.skeleton.name, found=clip.skeleton.name)
-    K = torch.tensor(clip.camera.K, dtype=torch.float32, device=device)
-    size = torch.tensor(clip.camera.size_wh, dtype=torch.float32, device=device)
-    kp = torch.from_numpy(clip.kp_img).to(device)
-    conf = torch.from_numpy(clip.confidence).to(device)
-    field = lifter.receptive_field
-    out = []
-    if field == 1:  # frames are independent: the batch axis is time
-        for a, c in zip(kp.split(chunk), conf.split(chunk), strict=True):
-            n = len(a)
-            p = lifter.lift(a[:, None], c[:, None], K.expand(n, 3, 3), size.expand(n, 2), flip_average=flip_average)
-            out.append(p[:, 0])
-        return torch.cat(out)
-    before = field - 1 if lifter.causal else (field - 1) // 2
-    index = torch.arange(-before, len(kp) + field - 1 - before, device=kp.device).clamp(0, len(kp) - 1)
-    for start in range(0, len(kp), chunk):
-        window = index[start : start + chunk + field - 1]
-        p = lifter.lift(kp[window][None], conf[window][None], K[None], size[None], flip_average=flip_average)
-        out.append(p[0])
-    return torch.cat(out)
+    lifter = model if isinstance(model, Lifter) else load_model(model, device=device)
+    clips = dataset_clips(data, split, every)
+    report = evaluate_clips(lifter, clips, device=device, flip_average=flip_average, absolute=True)
+    if out is not None:
+        save_report(report, Path(out))
+    return report
+
+
+def save_report(report: Report, out: Path) -> None:
+    """report.json, report.md, per_action.png and per_joint.png (where matplotlib is installed) into a folder."""
+    for name, text in (
+        ("report.json", json.dumps(report.to_dict(), indent=1) + "\n"),
+        ("report.md", report.to_markdown() + "\n"),
+    ):
+        with write_aside(out / name) as aside:
+            aside.write_text(text, encoding="utf-8")
+    try:
+        import matplotlib  # noqa: F401 (pictures are extra)
+    except ImportError:
+        return
+    from poselift.train.curves import write_bars
+
+    write_bars(report, out)
 
 
 @torch.no_grad()
@@ -61,62 +76,54 @@ def evaluate_clips(
 ) -> Report:
     """Report over clips with truth. `absolute` adds the root by least squares and its error.
 
-    The lifter must be in eval mode and on `device`.
+    The lifter must be in eval mode and on `device`. Raises `InputError` for clips without camera or truth.
     """
     report = Report(lifter.skeleton)
-    for group in _same_camera_batches(clips, lifter):
-        preds = predict_many(lifter, group, device=device, flip_average=flip_average)
-        for clip, pred in zip(group, preds, strict=True):
-            if clip.p_root is None:
-                raise InputError(field=str(clip.meta.get("name", "clip")), expected="3D truth", found="none")
-            root_pred = root_target = None
-            if absolute and clip.root_cam is not None and clip.camera is not None:
-                K = torch.tensor(clip.camera.K, dtype=torch.float32)
-                kp, conf = torch.from_numpy(clip.kp_img), torch.from_numpy(clip.confidence)
-                root_pred = root_least_squares(kp, pred.cpu(), K, conf)
-                root_target = torch.from_numpy(clip.root_cam)
-            report.add(
-                str(clip.meta.get("name", "")),
-                str(clip.meta.get("action", "")),
-                pred.cpu(),
-                torch.from_numpy(clip.p_root),
-                root_pred=root_pred,
-                root_target=root_target,
-                fps=clip.fps,
-            )
+    for clip, pred in zip(clips, predictions(lifter, clips, device=device, flip_average=flip_average), strict=True):
+        if clip.p_root is None:
+            raise InputError(field=str(clip.meta.get("name", "clip")), expected="3D truth", found="none")
+        root_pred = root_target = None
+        if absolute and clip.root_cam is not None and clip.camera is not None:
+            K = torch.tensor(clip.camera.K, dtype=torch.float32)
+            root_pred = root_least_squares(torch.from_numpy(clip.kp_img), pred, K, torch.from_numpy(clip.confidence))
+            root_target = torch.from_numpy(clip.root_cam)
+        report.add(
+            str(clip.meta.get("name", "")),
+            str(clip.meta.get("action", "")),
+            pred,
+            torch.from_numpy(clip.p_root),
+            root_pred=root_pred,
+            root_target=root_target,
+            fps=clip.fps,
+        )
     return report
 
 
-def predict_many(
+@torch.no_grad()
+def predictions(
     lifter: Lifter, clips: Sequence[Clip], *, device: torch.device | str = "cpu", flip_average: bool = False
-) -> list[Tensor]:
-    """`predict` for several clips; single-frame lifters get all frames of all clips in large batches."""
-    if lifter.receptive_field > 1 or len(clips) == 1:
-        return [predict(lifter, c, device=device, flip_average=flip_average) for c in clips]
-    lengths = [len(c) for c in clips]
-    cameras = [c.camera for c in clips if c.camera is not None]
-    if len(cameras) < len(clips):
-        raise InputError(field="clip", expected="a camera", found="none")
-    owner = torch.repeat_interleave(torch.arange(len(clips)), torch.tensor(lengths))
-    K = torch.tensor(np.stack([c.K for c in cameras]), dtype=torch.float32)[owner]
-    size = torch.tensor([c.size_wh for c in cameras], dtype=torch.float32)[owner]
-    kp = torch.from_numpy(np.concatenate([c.kp_img for c in clips]))[:, None]
-    conf = torch.from_numpy(np.concatenate([c.confidence for c in clips]))[:, None]
-    out = [
-        lifter.lift(a.to(device), c.to(device), k.to(device), s.to(device), flip_average=flip_average)[:, 0].cpu()
-        for a, c, k, s in zip(kp.split(8192), conf.split(8192), K.split(8192), size.split(8192), strict=True)
-    ]
-    return list(torch.cat(out).split(lengths))
-
-
-def _same_camera_batches(clips: Sequence[Clip], lifter: Lifter, frames: int = 200_000) -> list[list[Clip]]:
-    """Clips in groups of about so many frames."""
-    groups: list[list[Clip]] = [[]]
-    count = 0
+) -> Iterator[Tensor]:
+    """p_root (t, j, 3) metres of each clip; a single-frame lifter gets frames of many clips in one batch."""
+    held: list[Clip] = []
     for clip in clips:
-        if count > frames:
-            groups.append([])
-            count = 0
-        groups[-1].append(clip)
-        count += len(clip)
-    return [g for g in groups if g]
+        if clip.camera is None:
+            raise InputError(field=str(clip.meta.get("name", "clip")), expected="a camera", found="none")
+        if clip.skeleton.name != lifter.skeleton.name:
+            raise InputError(field="clip skeleton", expected=lifter.skeleton.name, found=clip.skeleton.name)
+        held.append(clip)
+        if lifter.receptive_field > 1 or sum(map(len, held)) >= CHUNK:
+            yield from _together(lifter, held, device, flip_average)
+            held = []
+    if held:
+        yield from _together(lifter, held, device, flip_average)
+
+
+def _together(lifter: Lifter, clips: list[Clip], device: torch.device | str, flip_average: bool) -> Sequence[Tensor]:
+    lengths = [len(c) for c in clips]
+    owner = np.repeat(np.arange(len(clips)), lengths if lifter.receptive_field == 1 else 1)
+    K = torch.tensor(np.stack([c.camera.K for c in clips if c.camera]), dtype=torch.float32)[owner]
+    size = torch.tensor([c.camera.size_wh for c in clips if c.camera], dtype=torch.float32)[owner]
+    kp = torch.from_numpy(np.concatenate([c.kp_img for c in clips]))
+    conf = torch.from_numpy(np.concatenate([c.confidence for c in clips]))
+    inputs = (x.to(device) for x in (kp, conf, K, size))
+    return lift_frames(lifter, *inputs, flip_average=flip_average).cpu().split(lengths)

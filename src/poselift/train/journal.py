@@ -152,9 +152,11 @@ class Journal:
         if not self.first:
             return
         try:
-            from poselift.train.curves import write_curves
+            import matplotlib  # noqa: F401 (pictures are extra)
         except ImportError:
             return
+        from poselift.train.curves import write_curves
+
         write_curves(self.out)
 
     def close(self) -> None:

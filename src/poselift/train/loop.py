@@ -177,7 +177,7 @@ class _Run:
                 new = [p for _, p in self.lifter.named_parameters()]
                 decay = min(plan.ema, (self.step + 1) / (self.step + 10))
                 torch._foreach_lerp_(list(self.ema.values()), new, 1 - decay)
-        return losses
+        return {k: v.detach() for k, v in losses.items()}
 
     def stop_not_finite(self, batch: Batch) -> None:
         file = self.out / NAN_BATCH

@@ -1,0 +1,245 @@
+"""The training loop: resumable bit for bit, stops on NaN, overfits, learns, writes what it promises."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from poselift.data.datasets import DataConfig
+from poselift.errors import InputError
+from poselift.models.lifters.residual_mlp import ResidualMLPConfig
+from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
+from poselift.models.weights import load_model
+from poselift.train.checkpoint import load_state, save_state
+from poselift.train.loop import NotFiniteError, TrainOptions, train
+from poselift.train.objectives import Supervised, SupervisedConfig
+from poselift.train.recipes import RECIPES, Recipe, Schedule
+
+SRC = Path(__file__).parents[2] / "src"
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SRC)}
+QUIET = TrainOptions(quiet=True, tensorboard=False, device="cpu")
+
+
+def small(steps: int = 12, **changes: object) -> Recipe:
+    """A recipe of seconds: a narrow network on the packaged sample."""
+    schedule = Schedule(steps=steps, batch=64, validate_every=6, save_every=4, log_every=2, ema=0.9, warmup=2)
+    recipe = Recipe(
+        summary="small",
+        model=ResidualMLPConfig(width=32, hidden=32, blocks=1, dropout=0.1),
+        data=DataConfig(input="wild", validation_every=100),
+        objective=SupervisedConfig(loss="mpjpe", units="metres"),
+        schedule=schedule,
+    )
+    return replace(recipe, **changes)  # type: ignore[arg-type]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in load_state(folder / "state.safetensors")["lifter"].items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_writes_what_it_promises(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    model = train(small(), out, QUIET)
+    assert load_model(model).config == small().model
+    assert json.loads((out / "recipe.json").read_text())["seed"] == 1
+    with (out / "log.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    assert [int(r["step"]) for r in rows] == [2, 4, 6, 8, 10, 12]
+    assert {"loss", "mpjpe_mm", "lr", "samples_per_s"} <= rows[0].keys()
+    with (out / "validation.csv").open() as f:
+        assert [int(r["step"]) for r in csv.DictReader(f)] == [6, 12]
+    assert (out / "curves.png").stat().st_size > 5000
+    assert not list(out.glob("*.part*")), "nothing half-written is left behind"
+
+
+def test_same_seed_same_weights_other_seed_other_weights(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(small(seed=seed), tmp_path / name, QUIET)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_resume_is_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(small(), tmp_path / "whole", QUIET)
+    from poselift.train import loop
+
+    plain = loop._Run.train_step
+
+    def dies(self: loop._Run, batch: object) -> object:
+        if self.step == 7:  # after the checkpoint of step 4, before that of step 8
+            raise KeyboardInterrupt
+        return plain(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop._Run, "train_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(small(), tmp_path / "cut", QUIET)
+    monkeypatch.setattr(loop._Run, "train_step", plain)
+    assert load_state(tmp_path / "cut" / "state.safetensors")["step"] == 4
+    train(small(), tmp_path / "cut", replace(QUIET, resume=True))
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    whole, cut = (load_model(tmp_path / n / "model").state_dict() for n in ("whole", "cut"))
+    assert same(whole, cut)
+
+    def steps(name: str) -> list[str]:
+        return [line.partition(",")[0] for line in (tmp_path / name / "log.csv").read_text().splitlines()]
+
+    assert steps("whole") == steps("cut"), "no row twice, none missing"
+
+
+def test_a_killed_process_resumes(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a real run, wherever it hits; the resumed run ends with the weights of an uncut one."""
+    out = tmp_path / "killed"
+    recipe = small(steps=60)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_loop import small, QUIET, train\n"
+        "train(small(steps=60), sys.argv[2], QUIET)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(out)], env=ENV)
+    deadline = time.monotonic() + 120
+    while not (out / "state.safetensors").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert load_state(out / "state.safetensors")["step"] >= 4, "what is there is whole"
+    train(recipe, out, replace(QUIET, resume=True))
+    train(recipe, tmp_path / "whole", QUIET)
+    assert same(weights(out), weights(tmp_path / "whole"))
+
+
+def test_resume_refuses_another_recipe_and_an_empty_folder(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(small(steps=4), out, QUIET)
+    with pytest.raises(InputError, match=r"schedule\.lr"):
+        train(small(schedule=replace(small(steps=4).schedule, lr=0.5)), out, replace(QUIET, resume=True))
+    with pytest.raises(InputError, match="nothing to resume"):
+        train(small(), tmp_path / "other", replace(QUIET, resume=True))
+    with pytest.raises(InputError, match="holds a run already"):
+        train(small(), out, QUIET)
+
+
+def test_nan_stops_and_saves_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Supervised.losses
+    calls = []
+
+    def poisoned(self: Supervised, *args: object) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        losses = plain(self, *args)  # type: ignore[arg-type]
+        return {k: v * float("nan") for k, v in losses.items()} if len(calls) == 3 else losses
+
+    monkeypatch.setattr(Supervised, "losses", poisoned)
+    with pytest.raises(NotFiniteError, match="step 2"):
+        train(small(), tmp_path / "run", QUIET)
+    saved = load_state(tmp_path / "run" / "nan_batch.safetensors")
+    assert saved["step"] == 2 and saved["batch"]["kp_img"].shape == (64, 1, 17, 2)
+
+
+def test_overfit_switch_drives_one_batch_towards_zero(tmp_path: Path) -> None:
+    recipe = small(
+        steps=150,
+        model=ResidualMLPConfig(width=256, hidden=256, blocks=1, dropout=0.0),
+        schedule=Schedule(
+            steps=150, batch=16, lr=2e-3, decay="cosine", validate_every=150, save_every=150, log_every=25
+        ),
+    )
+    train(recipe, tmp_path / "run", replace(QUIET, overfit=True))
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert float(rows[-1]["mpjpe_mm"]) < 0.25 * float(rows[0]["mpjpe_mm"])
+    assert float(rows[-1]["mpjpe_mm"]) < 25
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_learns_on_the_packaged_sample(name: str, tmp_path: Path) -> None:
+    recipe = RECIPES[name]
+    recipe = replace(
+        recipe,
+        model=replace(recipe.model, width=64, **({"hidden": 64} if hasattr(recipe.model, "hidden") else {})),  # type: ignore[arg-type]
+        data=replace(recipe.data, validation_every=100),
+        schedule=replace(recipe.schedule, steps=40, batch=64, warmup=5, validate_every=40, save_every=40, log_every=8),
+    )
+    train(recipe, tmp_path / "run", QUIET)
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_two_processes_give_the_model_of_one_with_the_whole_batch(tmp_path: Path) -> None:
+    """Two gloo processes of 32 samples each against one of 64: gradients are averaged, so the weights agree."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from dataclasses import replace\n"
+        "from test_loop import small, QUIET, train\n"
+        "from poselift.models.lifters.residual_mlp import ResidualMLPConfig\n"
+        "r = small(model=ResidualMLPConfig(width=32, hidden=32, blocks=1, dropout=0.0))\n"
+        "if __name__ == '__main__':\n"
+        "    train(r, sys.argv[2], replace(QUIET, devices=int(sys.argv[3])))\n"
+    )
+    script = tmp_path / "go.py"
+    script.write_text(code)
+    for n in (1, 2):
+        args = [sys.executable, str(script), str(Path(__file__).parent), str(tmp_path / f"p{n}"), str(n)]
+        done = subprocess.run(args, env=ENV, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = weights(tmp_path / "p1"), weights(tmp_path / "p2")
+    # the order of summation differs, Adam divides tiny numbers by tiny numbers: float32 rounding, nothing more
+    worst = max(float((one[k].float() - two[k].float()).abs().max()) for k in one)
+    assert worst < 2e-4
+    moved = weights(tmp_path / "p1")["w_in.weight"]
+    torch.manual_seed(1)
+    from poselift.models.lifters import build_lifter
+
+    start = build_lifter(ResidualMLPConfig(width=32, hidden=32, blocks=1, dropout=0.0)).state_dict()["w_in.weight"]
+    assert float((moved - start).abs().max()) > 10 * worst, (
+        "the run must have moved the weights far more than they differ"
+    )
+
+
+def test_published_learning_rates() -> None:
+    stairs = Schedule(decay="staircase", gamma=0.96, decay_steps=100, lr=1.0)
+    assert (
+        stairs.lr_at(99) == 1.0
+        and stairs.lr_at(100) == pytest.approx(0.96)
+        and stairs.lr_at(250) == pytest.approx(0.9216)
+    )
+    smooth = Schedule(decay="exponential", gamma=0.96, decay_steps=100, lr=1.0)
+    assert smooth.lr_at(50) == pytest.approx(0.96**0.5)
+    cosine = Schedule(decay="cosine", steps=100, warmup=10, lr=1.0)
+    assert cosine.lr_at(4) == 0.5 and cosine.lr_at(10) == 1.0 and cosine.lr_at(55) == pytest.approx(0.5)
+    assert Schedule(decay="constant", lr=0.3).lr_at(10**6) == 0.3
+
+
+def test_state_round_trip_and_refusal(tmp_path: Path) -> None:
+    state = {"step": 3, "best": 1.5, "list": [torch.arange(3), {"a": torch.ones(2, 2)}], "numbers": {0: {"x": None}}}
+    save_state(tmp_path / "s", state)
+    back = load_state(tmp_path / "s")
+    assert back["step"] == 3 and torch.equal(back["list"][0], torch.arange(3)) and back["numbers"] == {0: {"x": None}}
+    data = (tmp_path / "s").read_bytes()
+    for bad in (b"", data[: len(data) // 2], b"\x80\x04garbage" * 50):
+        (tmp_path / "bad").write_bytes(bad)
+        with pytest.raises(InputError, match="training state"):
+            load_state(tmp_path / "bad")
+
+
+def test_baseline_flavours_standardise_their_input_and_target(tmp_path: Path) -> None:
+    recipe = small(
+        steps=2,
+        model=SimpleBaselineConfig(width=16),
+        data=DataConfig(input="gt", validation_every=200),
+        objective=SupervisedConfig(),
+    )
+    lifter = load_model(train(recipe, tmp_path / "run", QUIET))
+    assert float(lifter.frame.mean.mean()) == pytest.approx(512, abs=120)  # type: ignore[union-attr,arg-type]
+    assert float(lifter.std3d[0].max()) == 0 and float(lifter.std3d[3].min()) > 0.05
