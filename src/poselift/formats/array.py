@@ -65,12 +65,13 @@ def read(path: Path, options: ReadOptions) -> list[Clip]:
     if not points.size:
         raise InputError("nobody in any frame: an empty array", file=path)
     chosen = options.skeleton_or(None, file=path, joints=points.shape[1])
+    points = points.astype(np.float32, copy=False)
     kp = points[..., :2]
     conf = points[..., 2] if points.shape[2] == 3 else np.isfinite(kp).all(-1).astype(np.float32)
     if scores is not None and points.shape[2] == 2:
         if scores.dtype.kind not in "fiu" or scores.size != conf.size:
             raise InputError(file=path, field="scores", expected="one number per joint", found=scores.shape)
-        conf = scores.reshape(conf.shape)
+        conf = scores.reshape(conf.shape).astype(np.float32, copy=False)
     nobody = (kp == 0).all((1, 2))
     return clips_from_rows(
         file=path,

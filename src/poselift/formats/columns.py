@@ -36,6 +36,8 @@ def clips_from_columns(
     n = len(columns["kp_img"]) if columns["kp_img"].ndim else 0
     for name, array in columns.items():
         _check(array, name, n, file)
+    with np.errstate(over="ignore"):  # what is infinite then is refused as such
+        columns = {n: x.astype(np.int64 if COLUMNS[n] == 1 else np.float32, copy=False) for n, x in columns.items()}
     kp = columns["kp_img"]
     stated = _skeleton(facts.get("skeleton"), facts.get("joints"), file=file)
     chosen = options.skeleton_or(stated, file=file, joints=kp.shape[1])

@@ -33,7 +33,7 @@ def clips_from_rows(
     conf: Float[np.ndarray, "n j"],
     options: ReadOptions,
     track: Int[np.ndarray, " n"] | None = None,
-    fps: float | None = None,
+    fps: Any = None,
     camera: Camera | None = None,
     size_wh: tuple[int, int] | None = None,
     meta: Mapping[str, Any] | None = None,
@@ -42,9 +42,11 @@ def clips_from_rows(
 ) -> list[Clip]:
     """One clip per track, ordered by track id; without ids (`track` None) people are told apart by `tracks.link`.
 
-    What `options` says goes before what the file says (`fps`, `camera`, `size_wh`). Of two rows for one track and
+    What `options` says goes before what the file says (`fps`, which is checked here, `camera`, `size_wh`). Of two rows for one track and
     frame the more confident counts. Raises `InputError`: infinite numbers, nobody seen, gaps beyond reason.
     """
+    with np.errstate(over="ignore"):
+        kp_img = kp_img.astype(np.float32, copy=False)
     if np.isinf(kp_img).any():
         raise InputError(file=file, field="keypoints", expected="finite pixels", found="infinite ones")
     conf = np.where(np.isfinite(kp_img).all(-1), np.clip(np.nan_to_num(conf), 0, 1), 0).astype(np.float32)
@@ -84,7 +86,7 @@ def clips_from_rows(
             Clip(
                 skeleton=skeleton,
                 fps=stated["fps"],
-                kp_img=_spread(kp_img[rows].astype(np.float32, copy=False), at, span),
+                kp_img=_spread(kp_img[rows], at, span),
                 conf=_spread(conf[rows], at, span),
                 camera=camera,
                 frames=frame[a] + np.arange(span),
@@ -128,7 +130,7 @@ def new_array(array: np.ndarray, once: set[int], file: str | Path, field: str) -
     once.add(id(array))
 
 
-def rate(fps: float | None, options: ReadOptions, file: str | Path) -> dict[str, Any]:
+def rate(fps: Any, options: ReadOptions, file: str | Path) -> dict[str, Any]:
     """`fps` from the user, else the file, else `DEFAULT_FPS` with `assumed_fps`."""
     if options.fps is not None:
         return {"fps": float(options.fps)}

@@ -41,7 +41,7 @@ class MemberStream:
         done = 0
         with self._telling():
             while done < len(view):
-                chunk = self._handle.read(min(len(view) - done, 1 << 22))
+                chunk = self._handle.read(min(len(view) - done, 1 << 20))
                 if not chunk:
                     break
                 view[done : done + len(chunk)] = chunk

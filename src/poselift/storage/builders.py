@@ -82,7 +82,8 @@ def _scalar(dtype: Any, data: Any = b"") -> Any:
 
 
 def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:
-    return _from_bytes(_dtype_of(dtype), shape, data, order).copy()
+    array = _from_bytes(_dtype_of(dtype), shape, data, order)
+    return array.astype(array.dtype.newbyteorder("="))
 
 
 def _items(name: str, value: Any = ()) -> Any:

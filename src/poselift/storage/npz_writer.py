@@ -68,7 +68,7 @@ class NpzWriter:
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as out:
                     out.write(_head_bytes({**head, "shape": (self._counts[name], *tail)}))
                     with file.open("rb") as rows:
-                        shutil.copyfileobj(rows, out, 1 << 22)
+                        shutil.copyfileobj(rows, out, 1 << 20)
                 file.unlink()
             for name, array in self._whole.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as out:
