@@ -34,8 +34,8 @@ format: $(READY) ## put the sources into the house style
 bench: $(READY) ## speed and memory, as ratios measured in one run
 	@set -e; for program in benchmarks/speed_*.py; do echo "== $$program"; $(PY) $$program; done
 
-cmu17: $(READY) ## the accuracy table of the open benchmark
-	@$(PY) -m benchmarks.cmu17
+cmu17: $(READY) ## the accuracy table of the open benchmark (DATA=folder with cmu.npz and cmu_dance.npz)
+	@$(PY) benchmarks/cmu17.py $(if $(DATA),--data $(DATA)) --out runs/cmu17
 
 dist: $(READY) ## wheel and sdist into dist/
 	@$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -20,7 +20,7 @@ from poselift.structures import Clip
 
 __all__ = ["LARGE_BYTES", "StoredTrack", "spool"]
 
-LARGE_BYTES = 32 << 20
+LARGE_BYTES = 16 << 20
 """Files below this size are simply read into memory."""
 
 _ROWS = 1 << 15
