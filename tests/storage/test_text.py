@@ -14,7 +14,8 @@ from poselift.storage.text import load_json, load_text, peek_json
 
 BAD = {
     b"": "empty", b" \n": "empty", b'{"a": [1, 2': "cut off", b'{"a": 1}}': "not valid JSON",
-    b"{'a': 1}": "line 1, column 2", b"\xff\xfe{\x00": "UTF-8", b"[" * 200_000: "nested too deeply", b"1" * 5000: "digits",
+    b"{'a': 1}": "line 1, column 2", b"\xff\xfe{\x00": "UTF-8", b"[" * 200_000: "nested too deeply",
+    b"1" * 5000: "digits",
 }  # fmt: skip
 
 

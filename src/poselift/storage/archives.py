@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from poselift.errors import InputError
 
@@ -71,7 +72,7 @@ class Archive:
     def stream(self, name: str) -> Iterator[MemberStream]:
         """Read a member piece by piece."""
         with self._telling(name):
-            handle = self._zip.open(self._infos[name])
+            handle = cast(io.BufferedIOBase, self._zip.open(self._infos[name]))
         with handle:
             yield MemberStream(handle, lambda: self._telling(name))
 
