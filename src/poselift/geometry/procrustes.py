@@ -23,7 +23,7 @@ from torch import Tensor
 
 __all__ = ["align", "aligned_distances", "procrustes"]
 
-_NEWTON_STEPS = 12
+_NEWTON_STEPS = 7
 _CPU_PIECE, _DEVICE_PIECE = 8192, 1 << 20
 _TINY = 1e-30
 
@@ -43,7 +43,7 @@ def procrustes(
     line: one of the equally good rotations. Differentiable, with finite gradients in those cases as well.
     """
     b = source.shape[:-2]
-    parts = [_solve(x, y, w, scale) for x, y, w in _pieces(source, target, mask)]
+    parts = [_solve(x, y, w, scale)[:3] for x, y, w in _pieces(source, target, mask)]
     s, r, t = (torch.cat(p, -1) for p in zip(*parts, strict=True))
     return s.reshape(b), r.movedim(-1, 0).reshape(*b, 3, 3), t.T.reshape(*b, 3)
 
@@ -72,12 +72,12 @@ def aligned_distances(
     """Distance of every joint from its target after `align`; 0 outside of the mask. Stores no aligned poses: faster."""
     out = []
     for x, y, w in _pieces(source, target, mask):
-        s, r, t = _solve(x, y, w, scale)
-        a = s * r
-        d2 = torch.zeros_like(x[:, 0])
-        for i in range(3):
-            off = x[:, 0] * a[i, 0] + x[:, 1] * a[i, 1] + x[:, 2] * a[i, 2] + (t[i] - y[:, i])
-            d2 = d2 + off * off
+        s, r, _, x0, y0 = _solve(x, y, w, scale)
+        a = -s * r
+        d2 = torch.zeros_like(x0[:, 0])
+        for i in range(3):  # target minus aligned, both centred
+            off = torch.addcmul(y0[:, i], x0[:, 0], a[i, 0]).addcmul_(x0[:, 1], a[i, 1]).addcmul_(x0[:, 2], a[i, 2])
+            d2.addcmul_(off, off)
         d = d2.clamp(min=_TINY).sqrt()  # clamped: the gradient of a distance of 0 is 0
         out.append((d if w is None else torch.where(w > 0, d, 0)).T)
     return torch.cat(out).reshape(source.shape[:-1])
@@ -88,7 +88,7 @@ def _pieces(source: Tensor, target: Tensor, mask: Tensor | None) -> Iterator[tup
     j = source.shape[-2]
     x, y = source.reshape(-1, j * 3), target.reshape(-1, j * 3)
     w = None if mask is None else mask.reshape(-1, j).to(x.dtype)
-    piece = _CPU_PIECE if x.device.type == "cpu" else _DEVICE_PIECE
+    piece = _CPU_PIECE * torch.get_num_threads() if x.device.type == "cpu" else _DEVICE_PIECE
     if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad or (w is not None and w.requires_grad)):
         piece = len(x)
     for i in range(0, max(len(x), 1), max(piece, 1)):
@@ -102,8 +102,8 @@ def _pieces(source: Tensor, target: Tensor, mask: Tensor | None) -> Iterator[tup
             yield torch.where(seen, px, 0), torch.where(seen, py, 0), pw
 
 
-def _solve(x: Tensor, y: Tensor, w: Tensor | None, scale: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """s (n,), R (3, 3, n), t (3, n) for poses (j, 3, n) and weights (j, n)."""
+def _solve(x: Tensor, y: Tensor, w: Tensor | None, scale: bool) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """s (n,), R (3, 3, n), t (3, n) and the centred poses, for poses (j, 3, n) and weights (j, n)."""
     if w is None:
         total = x.new_tensor(float(len(x)))
         x_mean, y_mean = x.mean(0), y.mean(0)
@@ -118,13 +118,12 @@ def _solve(x: Tensor, y: Tensor, w: Tensor | None, scale: bool) -> tuple[Tensor,
     size = (wx * x0).sum((0, 1))
     # a source no larger than rounding makes it has neither a scale nor an orientation
     ok = size > (16 * torch.finfo(x.dtype).eps) ** 2 * total * x_mean.square().sum(0) + _TINY
-    h = torch.stack([(y0[:, i] * wx[:, k]).sum(0) for i in range(3) for k in range(3)])
-    h = torch.where(ok, h, 0)
+    h = torch.where(ok, torch.cat([(y0[:, i : i + 1] * wx).sum(0) for i in range(3)]), 0)
     # float64 for the small problem, where the device has it
     r = _rotation(h if x.device.type == "mps" else h.double()).to(x.dtype)
     s = torch.where(ok, (r * h).sum(0) / torch.where(ok, size, 1), 1) if scale else torch.ones_like(size)
     r = r.view(3, 3, -1)
-    return s, r, y_mean - s * (r * x_mean).sum(1)
+    return s, r, y_mean - s * (r * x_mean).sum(1), x0, y0
 
 
 def _rotation(h: Tensor) -> Tensor:
@@ -153,46 +152,48 @@ def _rotation(h: Tensor) -> Tensor:
 @torch.no_grad()
 def _fast_optimal_matrix(h: Tensor) -> Tensor:
     """Rotations (9, n) that maximise tr(Rᵀ H), H (9, n) in row order; the identity where H is 0."""
-    norm = torch.linalg.vector_norm(h, dim=0)
+    norm = h.square().sum(0).sqrt()
     b = h / norm.clamp(min=_TINY)
-    c = _cofactors(b)
-    det8 = 8 * (b[0] * c[0] + b[1] * c[1] + b[2] * c[2])
-    adj4 = 4 * c.square().sum(0)
-    root = torch.full_like(norm, 3**0.5)  # an upper bound, from which Newton falls on the largest root
+    b0, b1, b2 = rows = (b[:3], b[3:6], b[6:])
+    c = (_cross(b1, b2), _cross(b2, b0), _cross(b0, b1))  # cofactor matrix, adj(B)ᵀ
+    det8 = 8 * _dot(b0, c[0])
+    adj4 = -4 * (_dot(c[0], c[0]) + _dot(c[1], c[1]) + _dot(c[2], c[2]))
+    # λ² = 1 + 2 (σ1σ2 + σ2σ3 + σ3σ1) is less than this, so that Newton falls on the largest root from above
+    root = (1.0002 + (-3 * adj4).sqrt()).sqrt()
+    one, value, slope = torch.ones_like(root), root, root
     for _ in range(_NEWTON_STEPS):
-        k = root * root - 1
-        root = root - (k * k - det8 * root - adj4) / (4 * k * root - det8)
-    kappa = (root * root - 1) / 2
-    zeta = kappa * root - det8 / 8
-    g = _gram(b)
+        k = torch.addcmul(-one, root, root)
+        value = torch.addcmul(adj4, k, k).addcmul_(det8, root, value=-1)
+        slope = torch.addcmul(-det8, k, root, value=4)
+        root = torch.addcdiv(root, value, slope, value=-1)
+    kappa = torch.addcmul(-one, root, root) / 2
+    zeta = torch.addcmul(-det8 / 8, kappa, root)
+    g = [[_dot(x, y) for y in rows] for x in rows]
     r = torch.empty_like(b)
-    for i, (x, y, z) in enumerate(((0, 1, 2), (1, 3, 4), (2, 4, 5))):
+    for i in range(3):
+        out = r[3 * i : 3 * i + 3]
+        torch.mul(rows[i], kappa + 1 - g[i][i], out=out)
+        out.addcmul_(c[i], root)
         for k in range(3):
-            n = 3 * i + k
-            r[n] = (kappa + 1) * b[n] + root * c[n] - (g[x] * b[k] + g[y] * b[3 + k] + g[z] * b[6 + k])
-    r /= zeta
-    # an inexact root shows as a matrix that is not orthogonal, and as nothing else
-    e = _gram(r)
-    error = (e[0] - 1).abs() + (e[3] - 1).abs() + (e[5] - 1).abs() + e[1].abs() + e[2].abs() + e[4].abs()
-    bad = ~(error < (1e-7 if h.dtype == torch.float64 else 1e-4)) & norm.isfinite()
+            if k != i:
+                out.addcmul_(rows[k], g[i][k], value=-1)
+        out /= zeta
+    # The slope of the quartic is 8 ζ: a small ζ, or a last step (of quadratic convergence) that is not small beside it,
+    # leaves the root uncertain.
+    bad = ~((zeta > torch.finfo(h.dtype).eps ** 0.25) & ((value / slope).abs() < 1e-5 * zeta)) & norm.isfinite()
     if bool(bad.any()):
         r[:, bad] = _svd_rotation(b[:, bad].T.reshape(-1, 3, 3)).reshape(-1, 9).T
     return r
 
 
-def _cofactors(b: Tensor) -> Tensor:
-    """Cofactor matrix adj(B)ᵀ (9, n) of B (9, n) in row order."""
-    return torch.stack([
-        b[4] * b[8] - b[5] * b[7], b[5] * b[6] - b[3] * b[8], b[3] * b[7] - b[4] * b[6],
-        b[2] * b[7] - b[1] * b[8], b[0] * b[8] - b[2] * b[6], b[1] * b[6] - b[0] * b[7],
-        b[1] * b[5] - b[2] * b[4], b[2] * b[3] - b[0] * b[5], b[0] * b[4] - b[1] * b[3],
-    ])  # fmt: skip
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    """Cross products of columns, (3, n)."""
+    return torch.stack([torch.addcmul(a[i] * b[k], a[k], b[i], value=-1) for i, k in ((1, 2), (2, 0), (0, 1))])
 
 
-def _gram(b: Tensor) -> list[Tensor]:
-    """B Bᵀ of B (9, n): entries 00, 01, 02, 11, 12, 22."""
-    rows = (b[:3], b[3:6], b[6:])
-    return [(rows[i] * rows[k]).sum(0) for i, k in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))]
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products of columns, (n,)."""
+    return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
 
 
 def _svd_rotation(h: Tensor) -> Tensor:
