@@ -2,8 +2,9 @@
 
     python benchmarks/cmu17.py --data DIR --out runs/cmu17 [--rows linear-erd …] [--steps N] [--write docs]
 
-DIR holds cmu.npz and cmu_dance.npz (`poselift data prepare` makes them from a CMU download). Models are selected on the
-validation performers; test performers are looked at here only. Every row is `poselift train RECIPE` plus `poselift eval`.
+DIR holds cmu.npz and cmu_dance.npz (`poselift data prepare` makes them from a CMU download). Models are selected on
+the validation performers; test performers are looked at here only. Every row is `poselift train RECIPE` plus
+`poselift eval`.
 """
 
 from __future__ import annotations

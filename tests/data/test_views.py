@@ -36,7 +36,8 @@ def test_exact_views_project_onto_their_input(bank: MotionBank) -> None:
     b = VIEWS["gt"].batch(bank, draw(bank), gen())
     kp = project(b.p_root[:, 0] + b.root_cam, b.K)
     assert torch.allclose(kp, b.kp_img[:, 0], atol=1e-2)
-    assert bool((b.conf == 1).all()) and bool((b.p_root[:, :, H36M.root] == 0).all())
+    assert bool((b.conf == 1).all())
+    assert bool((b.p_root[:, :, H36M.root] == 0).all())
 
 
 def test_protocol_views_have_the_benchmark_geometry(bank: MotionBank) -> None:
@@ -51,9 +52,8 @@ def test_protocol_views_have_the_benchmark_geometry(bank: MotionBank) -> None:
     camera = protocol_cameras(motion)[0]
     eye = camera.centre_world
     r = PROTOCOL_CAMERA.radius + float(reach[0])
-    assert eye[2] == pytest.approx(1.6) and math.hypot(*(eye[:2] - centres[0, :2].numpy())) == pytest.approx(
-        r, abs=1e-4
-    )
+    assert eye[2] == pytest.approx(1.6)
+    assert math.hypot(*(eye[:2] - centres[0, :2].numpy())) == pytest.approx(r, abs=1e-4)
     looked_at = camera.project(camera.world_to_cam(centres[:1].double().numpy()))
     assert looked_at[0].tolist() == pytest.approx(PROTOCOL_CAMERA.centre, abs=1e-3)
 
@@ -61,18 +61,21 @@ def test_protocol_views_have_the_benchmark_geometry(bank: MotionBank) -> None:
 def test_same_seed_same_batch_other_seed_other_batch(bank: MotionBank) -> None:
     for views in VIEWS.values():
         a, b, c = (views.batch(bank, draw(bank), gen(s)) for s in (1, 1, 2))
-        assert torch.equal(a.kp_img, b.kp_img) and torch.equal(a.p_root, b.p_root)
+        assert torch.equal(a.kp_img, b.kp_img)
+        assert torch.equal(a.p_root, b.p_root)
         assert not torch.equal(a.kp_img, c.kp_img)
 
 
 def test_wild_views_stay_in_front_of_the_camera_and_plausible(bank: MotionBank) -> None:
     b = WildViews().batch(bank, draw(bank, 4096), gen())
-    assert bool(torch.isfinite(b.kp_img).all()) and bool(torch.isfinite(b.p_root).all())
+    assert bool(torch.isfinite(b.kp_img).all())
+    assert bool(torch.isfinite(b.p_root).all())
     assert float((b.p_root + b.root_cam[:, :, None])[..., 2].min()) >= 0.1 - 1e-4
     assert int((b.conf > 0).sum(-1).min()) >= 3
     assert bool((b.kp_img[b.conf == 0] == 0).all())
     thigh = (b.p_root[:, 0, H36M.index("l_knee")] - b.p_root[:, 0, H36M.index("l_hip")]).norm(dim=-1)
-    assert float(thigh.min()) > 0.25 and float(thigh.max()) < 0.75
+    assert float(thigh.min()) > 0.25
+    assert float(thigh.max()) < 0.75
     assert float(thigh.std()) > 0.02, "bone lengths must vary"
 
 
@@ -100,7 +103,8 @@ def test_knees_never_bend_backwards(bank: MotionBank, monkeypatch: pytest.Monkey
     thigh, shin = bank.tree.bone("l_knee")[0], bank.tree.bone("l_ankle")[0]
     before, after = (torch.linalg.cross(b[:, thigh], b[:, shin]) for b in (bones, out))
     bent = (before.norm(dim=-1) > 0.03) & (after.norm(dim=-1) > 1e-3)
-    assert int(bent.sum()) > 500 and float((out - bones).abs().max()) > 0.1
+    assert int(bent.sum()) > 500
+    assert float((out - bones).abs().max()) > 0.1
     assert bool(((before * after).sum(-1)[bent] > 0).all())
 
 
@@ -136,7 +140,8 @@ def test_lost_parts_are_lost_and_enough_remains() -> None:
     conf, size = torch.ones(500, 2, 17), torch.full((500, 2), 1000.0)
     opt = replace(NoiseOptions(), p_part=1.0, p_drop=1.0, drop_up_to=0.99)
     _, c = degrade(kp, conf, size, H36M, opt, gen())
-    assert float((c == 0).float().mean()) > 0.3 and int((c > 0).sum(-1).min()) >= 3
+    assert float((c == 0).float().mean()) > 0.3
+    assert int((c > 0).sum(-1).min()) >= 3
     assert torch.equal(c[:, 0] > 0, c[:, 1] > 0), "what is lost is lost for the whole window"
 
 

@@ -145,7 +145,8 @@ def test_nan_stops_and_saves_the_batch(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(NotFiniteError, match="step 2"):
         train(small(), tmp_path / "run", QUIET)
     saved = load_state(tmp_path / "run" / "nan_batch.safetensors")
-    assert saved["step"] == 2 and saved["batch"]["kp_img"].shape == (64, 1, 17, 2)
+    assert saved["step"] == 2
+    assert saved["batch"]["kp_img"].shape == (64, 1, 17, 2)
 
 
 def test_overfit_switch_drives_one_batch_towards_zero(tmp_path: Path) -> None:
@@ -209,15 +210,15 @@ def test_two_processes_give_the_model_of_one_with_the_whole_batch(tmp_path: Path
 
 def test_published_learning_rates() -> None:
     stairs = Schedule(decay="staircase", gamma=0.96, decay_steps=100, lr=1.0)
-    assert (
-        stairs.lr_at(99) == 1.0
-        and stairs.lr_at(100) == pytest.approx(0.96)
-        and stairs.lr_at(250) == pytest.approx(0.9216)
-    )
+    assert stairs.lr_at(99) == 1.0
+    assert stairs.lr_at(100) == pytest.approx(0.96)
+    assert stairs.lr_at(250) == pytest.approx(0.9216)
     smooth = Schedule(decay="exponential", gamma=0.96, decay_steps=100, lr=1.0)
     assert smooth.lr_at(50) == pytest.approx(0.96**0.5)
     cosine = Schedule(decay="cosine", steps=100, warmup=10, lr=1.0)
-    assert cosine.lr_at(4) == 0.5 and cosine.lr_at(10) == 1.0 and cosine.lr_at(55) == pytest.approx(0.5)
+    assert cosine.lr_at(4) == 0.5
+    assert cosine.lr_at(10) == 1.0
+    assert cosine.lr_at(55) == pytest.approx(0.5)
     assert Schedule(decay="constant", lr=0.3).lr_at(10**6) == 0.3
 
 
@@ -225,7 +226,9 @@ def test_state_round_trip_and_refusal(tmp_path: Path) -> None:
     state = {"step": 3, "best": 1.5, "list": [torch.arange(3), {"a": torch.ones(2, 2)}], "numbers": {0: {"x": None}}}
     save_state(tmp_path / "s", state)
     back = load_state(tmp_path / "s")
-    assert back["step"] == 3 and torch.equal(back["list"][0], torch.arange(3)) and back["numbers"] == {0: {"x": None}}
+    assert back["step"] == 3
+    assert torch.equal(back["list"][0], torch.arange(3))
+    assert back["numbers"] == {0: {"x": None}}
     data = (tmp_path / "s").read_bytes()
     for bad in (b"", data[: len(data) // 2], b"\x80\x04garbage" * 50):
         (tmp_path / "bad").write_bytes(bad)
@@ -242,4 +245,5 @@ def test_baseline_flavours_standardise_their_input_and_target(tmp_path: Path) ->
     )
     lifter = load_model(train(recipe, tmp_path / "run", QUIET))
     assert float(lifter.frame.mean.mean()) == pytest.approx(512, abs=120)  # type: ignore[union-attr,arg-type]
-    assert float(lifter.std3d[0].max()) == 0 and float(lifter.std3d[3].min()) > 0.05
+    assert float(lifter.std3d[0].max()) == 0
+    assert float(lifter.std3d[3].min()) > 0.05

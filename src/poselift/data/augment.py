@@ -18,7 +18,7 @@ __all__ = ["BodyOptions", "BoneTree", "axis_rotation", "vary_bodies", "vary_mark
 
 H36M = skeleton("h36m17")
 
-# bone group -> (joints whose bone to the parent it is, shortest, longest length in metres of grown-ups across marker sets)
+# bone group -> (joints at the ends of its bones, shortest, longest length in metres: grown-ups, all marker sets)
 BONE_GROUPS: dict[str, tuple[tuple[str, ...], float, float]] = {
     "hip": (("l_hip", "r_hip"), 0.06, 0.145),
     "thigh": (("l_knee", "r_knee"), 0.36, 0.51),
@@ -138,9 +138,9 @@ def _vary_lengths(tree: BoneTree, bones: Tensor, opt: BodyOptions, gen: Generato
 
 def _pelvis_frame(tree: BoneTree, bones: Tensor) -> Tensor:
     """Axes (b, 3, 3) of the pelvis as columns: x to the left hip, z along the spine."""
-    (l, r), (s,) = tree.bone("l_hip", "r_hip"), tree.bone("spine")
-    x = _unit(bones[:, l] - bones[:, r])
-    up = bones[:, s]
+    left, right, spine = tree.bone("l_hip", "r_hip", "spine")
+    x = _unit(bones[:, left] - bones[:, right])
+    up = bones[:, spine]
     z = _unit(up - (up * x).sum(-1, keepdim=True) * x)
     return torch.stack([x, torch.linalg.cross(z, x), z], -1)
 

@@ -95,7 +95,7 @@ def clips(
             clip = motion.seen_by(camera)
             if detected is not None:
                 clip = _with_detections(clip, detected, motion, i, file)
-            action = motion.name.rpartition("/")[2]
+            action = str(motion.meta["action"])
             meta = {
                 "name": f"{motion.subject}/{action}.{i}",
                 "subject": motion.subject,
@@ -117,7 +117,7 @@ def _detections(file: Path) -> dict[tuple[str, str, int], Clip]:
 def _with_detections(
     truth: Clip, detected: dict[tuple[str, str, int], Clip], motion: Motion, i: int, file: Path
 ) -> Clip:
-    action = motion.name.rpartition("/")[2]
+    action = str(motion.meta["action"])
     seen = detected.get((motion.subject, action, i))
     if seen is None or len(seen) < len(truth):
         found = "none" if seen is None else f"{len(seen)} frames"

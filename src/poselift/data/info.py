@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -143,7 +144,7 @@ def _of_motions(file: str, format: str, motions: list[Motion]) -> Description:
     ]
     starts = np.concatenate([[0], np.cumsum([len(m) for m in motions])])
     wobble = max(
-        (length[a:b, limb].std(0).max() if b > a else 0.0) for a, b in zip(starts[:-1], starts[1:], strict=True)
+        (length[a:b, limb].std(0).max() if b > a else 0.0) for a, b in itertools.pairwise(starts)
     )
     legs = length[:, [i for i in limb if skel.joints[child[i]].endswith(("knee", "ankle"))]].sum(-1) / 2
     speed = [np.linalg.norm(np.diff(m.p_world, axis=0), axis=-1).max() * m.fps for m in motions if len(m) > 1]

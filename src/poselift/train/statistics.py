@@ -15,7 +15,7 @@ SAMPLES = 32_768
 
 
 def fit_statistics(lifter: Lifter, source: BatchSource, gen: Generator) -> None:
-    """Mean and standard deviation of input (pixels) and target (metres, axes of the input frame), over the seen joints."""
+    """Mean and deviation of input (pixels, seen joints) and target (metres, axes of the input frame)."""
     batches, have = [], 0
     while have < SAMPLES:
         batches.append(source.batch(4096, gen))
