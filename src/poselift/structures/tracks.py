@@ -66,11 +66,14 @@ class _Track:
 
     def see(self, pose: np.ndarray, frame: int) -> None:
         if self.pose is not None and frame > self.frame:
-            move = np.nanmean(_nan_rows(pose - self.pose), axis=0)
-            if np.isfinite(move).all():
+            moves = pose - self.pose
+            moves = moves[np.isfinite(moves).all(1)]
+            move = np.zeros(2)
+            if len(moves):
+                move = moves.mean(0)
                 step = move / (frame - self.frame)
                 self.speed = step if self.speed is None else 0.5 * self.speed + 0.5 * step
-            hidden = self.pose + np.nan_to_num(move)  # joints not seen now are thought to move along
+            hidden = self.pose + move  # joints not seen now are thought to move along
             pose = np.where(np.isfinite(pose), pose, hidden)
         self.pose, self.frame = pose, frame
 
@@ -79,12 +82,6 @@ class _Track:
         if self.speed is None:
             return self.pose
         return self.pose + self.speed * min(frame - self.frame, 10)
-
-
-def _nan_rows(x: np.ndarray) -> np.ndarray:
-    """Rows of x (j, 2) without NaN, or one row of NaN where there is none (no warning from nanmean then)."""
-    rows = x[np.isfinite(x).all(1)]
-    return rows if len(rows) else np.full((1, 2), np.nan)
 
 
 def _size(poses: np.ndarray) -> np.ndarray:
