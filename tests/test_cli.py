@@ -107,6 +107,21 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch):
         main(["models"])
 
 
+def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    from poselift.cli.lifting import Models
+
+    def without(library: str) -> None:
+        monkeypatch.setitem(sys.modules, library, None)
+        monkeypatch.setattr(Models, "run", lambda self: __import__(library))
+
+    without("lightning_fabric")
+    assert main(["models"]) == 2
+    assert "pip install 'poselift[train]'" in one_line(capsys)
+    without("a_module_that_we_forgot")
+    with pytest.raises(ModuleNotFoundError):
+        main(["models"])
+
+
 def test_ctrl_c_is_one_line_and_status_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     from poselift.cli.lifting import Models
 

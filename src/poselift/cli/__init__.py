@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import poselift
-from poselift.errors import InputError, PoseliftError, unknown_name
+from poselift.errors import InputError, MissingExtraError, PoseliftError, unknown_name
 
 __all__ = ["COMMANDS", "Command", "main", "run"]
 
@@ -45,6 +45,13 @@ COMMANDS: dict[str, Command] = {
 }
 
 
+EXTRAS = {
+    "lightning_fabric": "train", "tensorboard": "train", "matplotlib": "view", "viser": "view", "av": "video",
+    "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx",
+}  # fmt: skip
+"""Libraries that are not always installed, and the extra that brings them."""
+
+
 def run() -> NoReturn:
     """Entry point of the console script."""
     sys.exit(main(sys.argv[1:]))
@@ -60,6 +67,11 @@ def main(argv: Sequence[str]) -> int:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in EXTRAS:
+            raise
+        return _complain(str(MissingExtraError(library, EXTRAS[library], f"poselift {' '.join(argv[:1])}")), 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
