@@ -42,8 +42,9 @@ def clips_from_rows(
 ) -> list[Clip]:
     """One clip per track, ordered by track id; without ids (`track` None) people are told apart by `tracks.link`.
 
-    What `options` says goes before what the file says (`fps`, which is checked here, `camera`, `size_wh`). Of two rows for one track and
-    frame the more confident counts. Raises `InputError`: infinite numbers, nobody seen, gaps beyond reason.
+    What `options` says goes before what the file says (`camera`, `size_wh`, and `fps`, which is checked here). Of two
+    rows for one track and frame the more confident counts. Raises `InputError`: infinite numbers, nobody seen, gaps
+    beyond reason.
     """
     with np.errstate(over="ignore"):
         kp_img = kp_img.astype(np.float32, copy=False)
@@ -66,10 +67,11 @@ def clips_from_rows(
     ids, starts = np.unique(track, return_index=True)
     ends = np.append(starts[1:], len(order))
     spans = [int(frame[b - 1]) - int(frame[a]) + 1 for a, b in zip(starts, ends, strict=True)]
-    if sum(spans) > _GAP_FRAMES + _GAP_RATIO * len(order):
+    spread = max(sum(spans), int(frame.max()) - int(frame.min()) + 1)
+    if spread > _GAP_FRAMES + _GAP_RATIO * len(order):
         raise InputError(
             file=file, field="frame numbers", expected="gaps that make sense",
-            found=f"{len(order):,} rows spread over {sum(spans):,} frames",
+            found=f"{len(order):,} rows spread over {spread:,} frames",
         )  # fmt: skip
     stated = {**rate(fps, options, file), **(meta or {})}
     camera = options.camera or camera

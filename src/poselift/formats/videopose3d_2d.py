@@ -65,7 +65,7 @@ def _entries(positions: dict[Any, Any], path: Path) -> Iterator[tuple[str, str, 
         if not isinstance(subject, str) or not isinstance(actions, dict):
             raise InputError(file=path, field="positions_2d", expected="actions by subject", found=described(actions))
         for action, cameras in actions.items():
-            where = f"positions_2d of {subject}, {described(action)}"
+            where = f"positions_2d of {subject}, {action if isinstance(action, str) else described(action)}"
             if isinstance(cameras, np.ndarray) and (cameras.ndim == 4 or cameras.dtype.hasobject):
                 new_array(cameras, once, path, where)
                 cameras = list(cameras)

@@ -41,10 +41,10 @@ def read(path: Path, options: ReadOptions) -> list[Motion]:
         if not isinstance(subject, str) or not isinstance(actions, dict):
             raise InputError(file=path, field="positions_3d", expected="actions by subject", found=described(actions))
         for action, points in actions.items():
-            field = f"positions_3d of {subject}, {described(action)}"
+            named = action if isinstance(action, str) else described(action)
             if isinstance(points, np.ndarray):
-                new_array(points, once, path, field)
-            motions.append(_motion(subject, action if isinstance(action, str) else "", points, options, path))
+                new_array(points, once, path, f"positions_3d of {subject}, {named}")
+            motions.append(_motion(subject, named, points, options, path))
     if not motions:
         raise InputError("no sequence in it", file=path, field="positions_3d")
     return motions
@@ -63,10 +63,9 @@ def _motion(subject: str, action: str, points: object, options: ReadOptions, pat
         raise InputError(
             file=path, field=field, expected=f"{_RAW} joints (or --skeleton {kept.name})", found=f"{len(kept)} joints"
         )
-    if np.nanmax(np.abs(points)) > 100:
-        raise InputError(
-            file=path, field=field, expected="metres", found=f"coordinates of {np.nanmax(np.abs(points)):.0f}"
-        )
+    far = float(np.abs(points).max())
+    if far > 100:
+        raise InputError(file=path, field=field, expected="metres", found=f"coordinates of {far:.0f}")
     fps = rate(50.0, options, path)["fps"]
     meta = {"subject": subject, "action": action}
     try:
