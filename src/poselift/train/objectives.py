@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from poselift.data.bank import Batch
+from poselift.losses import LOSSES
 from poselift.models.base import Lifter, to_look
 
 __all__ = ["Supervised", "SupervisedConfig"]
@@ -44,26 +45,20 @@ class Supervised:
             target = batch.p_root if R is None else to_look(batch.p_root, R)
             target = lifter.output_frames(target)
         pred = network(kp_norm).float()
-        diff = pred - target
         cfg = self.config
+        weight = torch.where(lifter.output_frames(batch.conf) > 0, cfg.seen_weight, 1.0)
         if cfg.units == "standardized":
-            fixed = lifter.std3d < 1e-6  # the root of a root-relative pose never varies: it teaches nothing
-            diff = (diff / lifter.std3d.clamp_min(1e-6)).masked_fill(fixed, 0.0)
-        if cfg.loss == "mpjpe":
-            per_joint = diff.square().sum(-1).add(1e-12).sqrt()
+            scale = lifter.std3d.clamp_min(1e-6)
+            moving = (lifter.std3d > 1e-6).any(-1)  # the root of a root-relative pose never varies: it teaches nothing
+            value = LOSSES[cfg.loss](pred / scale, target / scale, weight * moving)
         else:
-            per_joint = (diff.square() if cfg.loss == "mse" else diff.abs()).mean(-1)
-        if cfg.seen_weight != 1:
-            weight = torch.where(lifter.output_frames(batch.conf) > 0, cfg.seen_weight, 1.0)
-            loss = (per_joint * weight).sum() / weight.sum()
-        else:
-            loss = per_joint.mean()
-        out = {"loss": loss}
+            value = LOSSES[cfg.loss](pred, target, None if cfg.seen_weight == 1 else weight)
+        out = {"loss": value}
         if cfg.bone_weight > 0:
             child, parent = zip(*lifter.skeleton.bones, strict=True)
             bones = (pred[..., child, :] - pred[..., parent, :]) - (target[..., child, :] - target[..., parent, :])
             out["bone"] = bones.abs().mean()
-            out["loss"] = loss + cfg.bone_weight * out["bone"]
+            out["loss"] = value + cfg.bone_weight * out["bone"]
         with torch.no_grad():
             out["mpjpe_mm"] = (pred - target).norm(dim=-1).mean() * 1000
         return out
