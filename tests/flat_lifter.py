@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,18 @@ def with_gap(clip: Clip, a: int, b: int) -> Clip:
     return clip.replace(conf=conf)
 
 
+def pose(clip: Clip) -> np.ndarray:
+    """p_root of a clip that has been lifted."""
+    assert clip.p_root is not None
+    return clip.p_root
+
+
+def root(clip: Clip) -> np.ndarray:
+    """root_cam of a clip that has been lifted."""
+    assert clip.root_cam is not None
+    return clip.root_cam
+
+
 def save_keypoints(path: Path, clips: list[Clip], **changes: object) -> Path:
     """Native npz of some clips' keypoints; `changes` replace or add arrays, None leaves one out."""
     arrays: dict[str, object] = {
@@ -72,5 +85,6 @@ def save_keypoints(path: Path, clips: list[Clip], **changes: object) -> Path:
         "fps": clips[0].fps,
         "size_wh": [1280, 720],
     }
-    np.savez(path, **{k: np.asarray(v) for k, v in {**arrays, **changes}.items() if v is not None})
+    kept: dict[str, Any] = {k: np.asarray(v) for k, v in {**arrays, **changes}.items() if v is not None}
+    np.savez(path, **kept)
     return path

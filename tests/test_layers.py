@@ -51,7 +51,7 @@ def imported_rooms(code: str) -> Iterator[tuple[int, str]]:
         for name in names:
             parts = re.split(r"[.:]", name)
             if parts[0] == "poselift" and len(parts) > 1 and parts[1] not in ("__version__", ""):
-                yield node.lineno, parts[1]
+                yield getattr(node, "lineno", 0), parts[1]
 
 
 def violations(room: str, code: str) -> list[str]:

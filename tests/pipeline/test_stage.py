@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flat_lifter import CAMERA, Flat, FlatConfig, walking_clip, with_gap
+from flat_lifter import CAMERA, Flat, FlatConfig, pose, root, walking_clip, with_gap
 from poselift.pipeline.stage import lift_tracks, survey
 from poselift.structures import Camera, Clip
 
@@ -29,8 +29,8 @@ def test_batch_size_changes_nothing(config: FlatConfig, batch: int):
     tracks = [with_gap(walking_clip(40), 10, 25), walking_clip(3, track_id=1, seed=1), with_gap(walking_clip(23), 0, 5)]
     whole = lifted(Flat(config), tracks, batch=10_000)
     for a, b in zip(whole, lifted(Flat(config), tracks, batch=batch), strict=True):
-        assert np.allclose(a.p_root, b.p_root, atol=1e-6)
-        assert np.allclose(a.root_cam, b.root_cam, atol=1e-4)
+        assert np.allclose(pose(a), pose(b), atol=1e-6)
+        assert np.allclose(root(a), root(b), atol=1e-4)
         assert (a.confidence == b.confidence).all()
         assert (a.frame_numbers == b.frame_numbers).all()
 
@@ -44,14 +44,14 @@ def test_short_tracks_share_a_batch():
 def test_root_and_camera():
     (clip,) = lifted(Flat(), [walking_clip(30, noise=0)], batch=100)
     assert clip.camera is CAMERA
-    assert np.allclose(clip.root_cam[:, 2], 1000 / 500, atol=1e-3)  # 500 px a metre at f = 1000
-    assert np.allclose(np.diff(clip.root_cam[:, 0]), 3 / 500, atol=1e-3)
+    assert np.allclose(root(clip)[:, 2], 1000 / 500, atol=1e-3)  # 500 px a metre at f = 1000
+    assert np.allclose(np.diff(root(clip)[:, 0]), 3 / 500, atol=1e-3)
 
 
 def test_each_track_has_its_own_camera():
     wide = Camera.from_focal(focal=500.0, size_wh=(1280, 720))
     a, b = lifted(Flat(), [walking_clip(9), walking_clip(9)], batch=100, cameras=[CAMERA, wide])
-    assert np.allclose(a.root_cam[:, 2], 2 * b.root_cam[:, 2], rtol=0.02)
+    assert np.allclose(root(a)[:, 2], 2 * root(b)[:, 2], rtol=0.02)
 
 
 def test_distortion_is_taken_out():
@@ -62,7 +62,7 @@ def test_distortion_is_taken_out():
     assert np.abs(bent.kp_img - exact.kp_img).max() > 1
     a = lifted(Flat(), [exact], batch=10)[0]
     b = lifted(Flat(), [bent], batch=10, cameras=[lens])[0]
-    assert np.allclose(a.p_root, b.p_root, atol=1e-4)
+    assert np.allclose(pose(a), pose(b), atol=1e-4)
 
 
 class TestGaps:
@@ -71,15 +71,15 @@ class TestGaps:
         (found,) = lifted(Flat(), [clip], batch=100)
         assert (found.confidence[10:20] == 0).all()
         assert (found.confidence[:10] > 0).all()
-        steps = np.diff(found.root_cam[9:21], axis=0)
+        steps = np.diff(root(found)[9:21], axis=0)
         assert np.allclose(steps, steps[:1], atol=1e-5)  # a straight line
-        assert np.isfinite(found.p_root).all()
+        assert np.isfinite(pose(found)).all()
 
     def test_held_before_the_first_and_after_the_last(self):
         clip = with_gap(with_gap(walking_clip(30), 0, 5), 25, 30)
         (found,) = lifted(Flat(), [clip], batch=100)
-        assert np.allclose(found.p_root[:5], found.p_root[5], atol=1e-6)
-        assert np.allclose(found.root_cam[25:], found.root_cam[24], atol=1e-6)
+        assert np.allclose(pose(found)[:5], pose(found)[5], atol=1e-6)
+        assert np.allclose(root(found)[25:], root(found)[24], atol=1e-6)
 
     def test_too_few_joints_count_as_nobody(self):
         clip = walking_clip(5)
@@ -92,7 +92,7 @@ class TestGaps:
         clip = with_gap(walking_clip(100), 5, 95)
         lifter = Flat()
         (found,) = lifted(lifter, [clip], batch=4)
-        assert np.allclose(np.diff(found.root_cam[4:96], axis=0).std(0), 0, atol=1e-5)
+        assert np.allclose(np.diff(root(found)[4:96], axis=0).std(0), 0, atol=1e-5)
 
     def test_one_frame_only(self):
         (found,) = lifted(Flat(), [walking_clip(1)], batch=100)
