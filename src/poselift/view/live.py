@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from poselift.errors import OutputError
 from poselift.structures import Clip
 from poselift.view import scene
 from poselift.view.notes import page_notes, standard_notes
@@ -46,14 +45,9 @@ class LiveView:
         check_clips(clips)
         if truth:
             check_clips(truth)
-        viser = scene.load_viser()
         self._clips, self._line, self._stage = clips, Timeline.of(clips), Stage.of(clips)
         self._rows = [self._line.rows(c) for c in clips]
-        with scene.quiet():
-            try:
-                self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
-            except (OSError, OverflowError) as error:
-                raise OutputError(f"cannot open port {port} on {host}: {error}") from None
+        self._server = scene.open_server(host, port, title)
         self.url = f"http://{'localhost' if host in ('0.0.0.0', '127.0.0.1') else host}:{self._server.get_port()}"
         self._puppets: list[tuple[scene.Puppet, np.ndarray]] = []
         self._lock, self._over = threading.RLock(), threading.Event()
@@ -74,7 +68,9 @@ class LiveView:
         ghosts = scene.add_truth(server.scene, self._stage, truth, self._clips, [line.rows(c) for c in truth])
         self._puppets = people + ghosts
 
-        gui.configure_theme(control_layout="fixed", control_width="large", show_logo=False, show_share_button=False)
+        gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
+        if hasattr(gui, "main_panel"):
+            gui.main_panel.dock_right()
         self._play_button = gui.add_button("Pause" if self._playing else "Play")
         self._slider = gui.add_slider("Frame", min=0, max=max(1, len(line) - 1), step=1, initial_value=0)
         self._speed_menu = gui.add_dropdown("Speed", ("0.1×", "0.25×", "0.5×", "1×", "2×", "4×"), initial_value="1×")

@@ -133,8 +133,8 @@ def _summary(clips: Sequence[Clip], line: Timeline) -> str:
 
 def _recorded(clips: Sequence[Clip], truth: Sequence[Clip], stage: Stage, line: Timeline) -> str:
     """viser's own page of the scene, played along the time line."""
+    server = scene.open_server("127.0.0.1", 0)
     with scene.quiet():
-        server = scene.load_viser().ViserServer(host="127.0.0.1", port=0, verbose=False)
         try:
             eye, target = stage.viewpoint(clips)
             server.initial_camera.fov = np.radians(40)

@@ -35,7 +35,7 @@ class Colours(NamedTuple):
         return Colours(*lifted)
 
 
-_ALONE = Colours("#2b7de9", "#46505e", "#f0742b")
+_ALONE = Colours("#2b7de9", "#566072", "#f0742b")
 _SEVERAL = (
     Colours("#7ab5ff", "#2b7de9", "#143f8a"),
     Colours("#ffb685", "#f0742b", "#96420f"),

@@ -124,15 +124,13 @@ def plot_bars(
 ) -> None:
     """Write one bar per action or joint, with its value; several series stand side by side.
 
-    values: label → value, or series name → (label → value). NaN draws no bar. mean: a line at the unweighted
+    values: label → value, or label → (series name → value). NaN draws no bar. mean: a line at the unweighted
     mean of the bars, named as such. Raises `InputError` for nothing to draw.
     """
     several = bool(values) and all(isinstance(v, Mapping) for v in values.values())
-    series: dict[str, Mapping[str, float]] = dict(values) if several else {"": values}  # type: ignore[arg-type]
-    labels = list(dict.fromkeys(label for s in series.values() for label in s))
-    if not labels:
-        raise InputError(field="bars", expected="at least one value", found="none")
-    table = np.array([[float(s.get(label, math.nan)) for label in labels] for s in series.values()])
+    rows: dict[str, Any] = {k: v if several else {"": v} for k, v in values.items()}
+    labels, series = list(rows), list(dict.fromkeys(name for row in rows.values() for name in row))
+    table = np.array([[float(rows[k].get(name, math.nan)) for k in labels] for name in series])
     if not np.isfinite(table).any():
         raise InputError(field="bars", expected="at least one number", found="none")
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from poselift.errors import MissingExtraError
+from poselift.errors import MissingExtraError, OutputError
 from poselift.structures import Clip, Skeleton
 from poselift.view import figure
 from poselift.view.palette import TRUTH, Colours, track_colours
 from poselift.view.stage import Stage
 
-__all__ = ["Puppet", "add_camera", "add_figures", "add_ground", "add_truth", "load_viser", "quiet"]
+__all__ = ["Puppet", "add_camera", "add_figures", "add_ground", "add_truth", "load_viser", "open_server", "quiet"]
 
 
 def load_viser() -> Any:
@@ -25,6 +27,30 @@ def load_viser() -> Any:
     except ImportError:
         raise MissingExtraError("viser", "view", "the 3D scene") from None
     return viser
+
+
+def open_server(host: str, port: int, label: str | None = None) -> Any:
+    """A viser server on the first free port from `port` on; 0 lets the system choose.
+
+    Raises `OutputError` where that address cannot be had. (viser itself would wait for ever.)
+    """
+    viser = load_viser()
+    if not 0 <= port <= 65_535:
+        raise OutputError(f"the viewer cannot listen on port {port}: ports are 0 to 65535")
+    for free in range(port, min(port + 100, 65_536)):
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, free, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+            break
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise OutputError(f"the viewer cannot listen on {host}, port {free}: {error.strerror}") from None
+    else:
+        raise OutputError(f"the viewer finds no free port on {host} from {port} on")
+    with quiet():
+        return viser.ViserServer(host=host, port=free, label=label, verbose=False)
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def write_contact_sheet(
     picked = seen[np.unique(np.linspace(0, len(seen) - 1, columns).round().astype(int))]
     n = len(picked)
 
-    cell = _WIDTH / max(columns, n)
+    cell = min(_WIDTH / max(columns, n), 3.6)
     high = 0.95 + 3 * cell * tall * 1.03
     canvas = new_figure(max(cell * n, 6) + 0.5, high)
     left, top, bottom = 0.42 / canvas.get_figwidth(), 1 - 0.62 / high, 0.3 / high
