@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +111,10 @@ def garbage(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     )
     np.save(folder / "scalar.npy", np.float32(3))
     np.save(folder / "texts.npy", np.array(["a", "b"]))
+    os.mkfifo(folder / "pipe.json")
+    os.mkfifo(folder / "pipe.npz")
+    os.mkfifo(folder / "pipe.npy")
+    os.mkfifo(folder / "pipe.pkl")
     return [*folder.iterdir(), folder / "missing.json", folder / "missing"]
 
 

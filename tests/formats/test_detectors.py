@@ -262,6 +262,7 @@ def test_mmpose_other_shapes(tmp_path: Path) -> None:
     options = ReadOptions(skeleton="coco17")
     same(dump(tmp_path, [f["instances"] for f in info]), p, options)
     same(dump(tmp_path, info[0]["instances"]), p[:, :1], options)
+    same(dump(tmp_path, {"predictions": [f["instances"] for f in info]}), p, options)
     older = [[{"keypoints": q["keypoints"]} for q in f["instances"]] for f in info]
     for frame, points in zip(older, swapped(p), strict=True):
         for q, person in zip(frame, points, strict=True):

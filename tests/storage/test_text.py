@@ -10,7 +10,7 @@ import pytest
 
 from poselift.errors import InputError
 from poselift.storage import text
-from poselift.storage.text import load_json, load_text, peek_json
+from poselift.storage.text import load_json, load_text, peek_json, release_json
 
 BAD = {
     b"": "empty", b" \n": "empty", b'{"a": [1, 2': "cut off", b'{"a": 1}}': "not valid JSON",
@@ -50,7 +50,10 @@ def test_byte_order_mark_and_changed_files(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert load_json(path) == {"a": 1}
-    assert load_json(path) is load_json(path), "a file that did not change is parsed once"
+    first = load_json(path)
+    assert load_json(path) is first, "a file that did not change is parsed once"
+    release_json()
+    assert load_json(path) is not first
     path.write_bytes(b'\xef\xbb\xbf{"a": 2}')
     os.utime(path, ns=(1, 1))
     assert load_json(path) == {"a": 2}

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Literal
 
 from poselift.errors import InputError
+from poselift.storage.text import release_json
 from poselift.structures import Camera, Clip, Motion, Skeleton, skeleton
 
 __all__ = ["DEFAULT_FPS", "UNSTATED", "ReadOptions", "Reader", "Writer"]
@@ -100,6 +101,8 @@ class Reader:
             raise InputError(str(error), file=path) from error
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
+        finally:
+            release_json()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 An instance holds `keypoints` [[x, y] per joint], `keypoint_scores` and, where tracked, `track_id`. The layout is that
 of `meta_info`'s joint names or data set; a list alone states none, so the user names it. A list of instances (one
-image) or of lists of instances (one per frame) is read too.
+image) or of lists of instances (one per frame) is read too, also as the inferencer's `predictions`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def sniff(path: Path) -> bool:
     """True for `instance_info`, or a list of frames with `instances`, or of instances with `keypoint_scores`."""
     value = peek_json(path)
     if isinstance(value, dict):
-        return isinstance(value.get("instance_info"), list)
+        if isinstance(value.get("instance_info"), list):
+            return True
+        value = value.get("predictions")
     if not isinstance(value, list):
         return False
     first = next((v for v in value if v), None)
@@ -40,7 +42,7 @@ def sniff(path: Path) -> bool:
 def read(path: Path, options: ReadOptions) -> list[Clip]:
     """The people in the file. Raises `InputError`."""
     value = load_json(path)
-    info = value.get("instance_info") if isinstance(value, dict) else value
+    info = value.get("instance_info", value.get("predictions")) if isinstance(value, dict) else value
     rows = _rows(must_be_list(info, file=path, field="instance_info"), path)
     if not rows:
         raise InputError("nobody in any frame", file=path)

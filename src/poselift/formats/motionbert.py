@@ -22,7 +22,7 @@ __all__ = ["read", "sniff"]
 
 def sniff(path: Path) -> bool:
     """True for a pickle that begins with a split of `joint_2d`."""
-    if path.suffix not in (".pkl", ".pickle"):
+    if path.suffix not in (".pkl", ".pickle") or not path.is_file():
         return False
     try:
         with path.open("rb") as handle:

@@ -78,10 +78,11 @@ def clips_from_rows(
     size = options.image_size or (camera.size_wh if camera else size_wh)
     if camera is None and size is not None:
         stated["size_wh"] = size
+    in_order = len(order) == len(kp_img) and bool((order == np.arange(len(order))).all())  # spares a copy
     said = {k: v for k, v in stated.items() if k != "fps"}
     made = []
     for i, a, b, span in zip(ids.tolist(), starts, ends, spans, strict=True):
-        rows, at = order[a:b], frame[a:b] - frame[a]
+        rows, at = slice(a, b) if in_order else order[a:b], frame[a:b] - frame[a]
         metres = {"p_root": p_root, "root_cam": root_cam}
         metres = {n: None if x is None else _between(x[rows], at, span) for n, x in metres.items()}
         made.append(

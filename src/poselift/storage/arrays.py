@@ -84,6 +84,8 @@ def npy_header(path: str | Path) -> ArrayHeader:
     """The header of an .npy file, checked against the file's size. Raises `InputError`."""
     path = Path(path)
     try:
+        if not path.is_file():
+            raise InputError("no such file" if not path.exists() else "not a file", file=path)
         with path.open("rb") as handle:
             header = _header(handle, path, None)
         _check_bytes(header, path.stat().st_size - header.offset, path, None)
@@ -120,6 +122,8 @@ def _objects(data: bytes, header: ArrayHeader, file: str | Path, field: str | No
 def npz_names(path: str | Path) -> frozenset[str]:
     """Names of the arrays in an .npz file, or none where there is no readable one. For `sniff`; never raises."""
     try:
+        if not Path(path).is_file():
+            return frozenset()
         with open(path, "rb") as handle:
             if handle.read(2) != b"PK":
                 return frozenset()

@@ -8,7 +8,16 @@ from typing import Any
 
 from poselift.errors import InputError
 
-__all__ = ["MAX_JSON_BYTES", "MAX_JSON_VALUES", "load_json", "load_text", "parse_json", "peek_json", "read_bytes"]
+__all__ = [
+    "MAX_JSON_BYTES",
+    "MAX_JSON_VALUES",
+    "load_json",
+    "load_text",
+    "parse_json",
+    "peek_json",
+    "read_bytes",
+    "release_json",
+]
 
 MAX_JSON_BYTES = 1 << 30
 MAX_JSON_VALUES = 60_000_000
@@ -66,6 +75,12 @@ def load_json(path: str | Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     if key is not None:
         _last = (key, value)
     return value
+
+
+def release_json() -> None:
+    """Let go of the last JSON value, which may be large."""
+    global _last
+    _last = None
 
 
 def parse_json(data: bytes, *, file: str | Path) -> Any:
