@@ -1,4 +1,4 @@
-"""The type checker of the tests: beartype, with an int accepted where a float is asked for (PEP 484's numeric tower)."""
+"""The type checker of the tests: beartype, where an int will do for a float (the numeric tower of PEP 484)."""
 
 from __future__ import annotations
 
