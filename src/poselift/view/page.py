@@ -128,7 +128,7 @@ def _summary(clips: Sequence[Clip], line: Timeline) -> str:
     last = max(c.frame_numbers[-1] for c in clips if len(c))
     first = min(c.frame_numbers[0] for c in clips if len(c))
     seconds = (last - first + 1) / line.fps
-    return f"{people} · {line.total} frames · {seconds:.1f} s · {line.fps:g} frames/s"
+    return f"{people} · {line.counted()} · {seconds:.1f} s · {line.fps:g} frames/s"
 
 
 def _recorded(clips: Sequence[Clip], truth: Sequence[Clip], stage: Stage, line: Timeline) -> str:

@@ -91,7 +91,7 @@ def _proportion(stage: Stage, rows: np.ndarray, view: np.ndarray) -> float:
 
 def _title(clips: Sequence[Clip], line: Timeline) -> str:
     people = "1 person" if len(clips) == 1 else f"{len(clips)} people"
-    return f"{people}, {line.total} frames at {line.fps:g} per second"
+    return f"{people}, {line.counted()} at {line.fps:g} per second"
 
 
 def _legend(canvas: Any, clips: Sequence[Clip], has_truth: bool, high: float) -> None:
@@ -105,7 +105,8 @@ def _legend(canvas: Any, clips: Sequence[Clip], has_truth: bool, high: float) ->
             pairs = [(f"person {c.track_id}", colours.trunk)]
         handles += [Line2D([], [], color=hue, lw=4, label=name, solid_capstyle="round") for name, hue in pairs]
     if len(clips) > 1:
-        handles = handles[:10]
+        if len(handles) > 10:
+            handles = [*handles[:10], Line2D([], [], lw=0, label=f"and {len(handles) - 10} more")]
         handles.append(Line2D([], [], lw=0, label="light: left, dark: right"))
     if has_truth:
         handles.append(Line2D([], [], color=INK, lw=1, alpha=0.7, label="truth"))

@@ -57,6 +57,10 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def counted(self) -> str:
+        """ "300 frames", as the source has them."""
+        return "1 frame" if self.total == 1 else f"{self.total} frames"
+
     @property
     def seconds(self) -> np.ndarray:
         """(n,) time of each shown frame since the first one."""
