@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt tools/setup.sh
 demo: $(READY) ## lift the bundled clip, print its error, write the page, pictures and files into out/demo
 	@$(PY) -m poselift demo --out out/demo
 
-test: $(READY) ## the tests (without the slow ones)
+test: check ## every check: style, types, then the tests (without the slow ones)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest
 
 test-all: $(READY) ## all tests

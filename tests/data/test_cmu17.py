@@ -37,7 +37,8 @@ def test_cameras_are_those_of_the_definition() -> None:
         assert camera.size_wh == (1000, 1002)
         assert camera.project(camera.world_to_cam(mean[None]))[0] == pytest.approx((512, 515), abs=1e-6)
         above = camera.project(camera.world_to_cam(mean[None] + (0, 0, 0.5)))[0]
-        assert above[0] == pytest.approx(512, abs=1e-6) and above[1] < 515, "upright"
+        assert above[0] == pytest.approx(512, abs=1e-6)
+        assert above[1] < 515, "upright"
 
 
 def test_noise_is_seeded_and_has_the_stated_scale() -> None:
@@ -56,9 +57,7 @@ def test_subsampling_keeps_cameras_and_noise_of_the_whole_clip() -> None:
     motion = cmu17.load_motions(None, "test")[1]
     whole, thin = (cmu17.views([motion], noise=True, every=e)[1] for e in (1, 5))
     assert np.array_equal(whole.kp_img[::5], thin.kp_img)
-    assert np.array_equal(
-        thin.frame_numbers, np.arange(0, len(whole), 5)
-    )
+    assert np.array_equal(thin.frame_numbers, np.arange(0, len(whole), 5))
 
 
 def test_a_view_knows_its_truth() -> None:

@@ -31,6 +31,8 @@ class DataConfig:
     """2D input: exact projections, detector-like noise, or cameras and bodies as users have them."""
     keypoints: str = "gt"
     """human36m: NAME of the 2D file data_2d_h36m_NAME.npz."""
+    projection: Literal["distorted", "linear"] = "distorted"
+    """human36m: how `gt` keypoints are projected, with the lens distortion or without."""
     flip: bool = False
     """Mirror half of the training samples (always on for wild)."""
     validation_every: int = 8
@@ -52,7 +54,8 @@ class DataConfig:
 class BatchSource(Protocol):
     """Resident training data: `size` frames, cut into batches by a generator."""
 
-    size: int
+    @property
+    def size(self) -> int: ...
 
     def batch(self, b: int, gen: Generator) -> Batch: ...
 
@@ -142,7 +145,8 @@ def _thin(motion: Motion, every: int) -> Motion:
 def _human36m_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
     from poselift.data import human36m
 
-    return human36m.clips(_needed(config, "human36m"), split, keypoints=config.keypoints, every=every)
+    folder = _needed(config, "human36m")
+    return human36m.clips(folder, split, keypoints=config.keypoints, projection=config.projection, every=every)
 
 
 def _human36m_source(config: DataConfig, split: str) -> BatchSource:

@@ -143,9 +143,7 @@ def _of_motions(file: str, format: str, motions: list[Motion]) -> Description:
         i for i, (c, _) in enumerate(skel.bones) if skel.joints[c].split("_")[-1] in ("knee", "ankle", "elbow", "wrist")
     ]
     starts = np.concatenate([[0], np.cumsum([len(m) for m in motions])])
-    wobble = max(
-        (length[a:b, limb].std(0).max() if b > a else 0.0) for a, b in itertools.pairwise(starts)
-    )
+    wobble = max((length[a:b, limb].std(0).max() if b > a else 0.0) for a, b in itertools.pairwise(starts))
     legs = length[:, [i for i in limb if skel.joints[child[i]].endswith(("knee", "ankle"))]].sum(-1) / 2
     speed = [np.linalg.norm(np.diff(m.p_world, axis=0), axis=-1).max() * m.fps for m in motions if len(m) > 1]
     up = p[:, skel.index("head_top"), 2] - p[:, skel.indices("l_ankle", "r_ankle"), 2].mean(-1)

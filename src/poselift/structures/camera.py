@@ -44,7 +44,8 @@ class Camera:
             raise InputError(field="camera K", expected="[fx s cx; 0 fy cy; 0 0 1]", found=k.round(3).tolist())
         t = np.eye(4) if self.T_cam_world is None else _matrix(self.T_cam_world, (4, 4), "camera T_cam_world")
         r = t[:3, :3]
-        if not (np.allclose(r @ r.T, np.eye(3), atol=1e-3) and np.linalg.det(r) > 0 and np.allclose(t[3], (0, 0, 0, 1))):
+        rigid = np.allclose(r @ r.T, np.eye(3), atol=1e-3) and np.linalg.det(r) > 0
+        if not (rigid and np.allclose(t[3], (0, 0, 0, 1))):
             raise InputError(field="camera T_cam_world", expected="a rigid transform", found=t.round(3).tolist())
         try:
             size = tuple(int(v) for v in self.size_wh)
@@ -151,7 +152,8 @@ class Camera:
     def from_dict(cls, data: Any, *, file: str | None = None) -> Camera:
         """Inverse of `to_dict`; `K` may be replaced by `focal` or `fov_deg`. Raises `InputError`."""
         if not isinstance(data, dict):
-            raise InputError(file=file, field="camera", expected="an object with K and size_wh", found=type(data).__name__)
+            found = type(data).__name__
+            raise InputError(file=file, field="camera", expected="an object with K and size_wh", found=found)
         if "size_wh" not in data:
             raise InputError(file=file, field="camera size_wh", expected="[width, height]", found="nothing")
         try:

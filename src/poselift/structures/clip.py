@@ -70,7 +70,7 @@ class Clip:
         t = len(kp)
         if t > MAX_FRAMES:
             raise InputError(field="frames", expected=f"at most {MAX_FRAMES}", found=t)
-        finite = np.isfinite(kp).all(-1)
+        finite = np.asarray(np.isfinite(kp).all(-1))
         if self.conf is None:
             conf = finite.astype(np.float32)
         else:
@@ -109,7 +109,7 @@ class Clip:
     @property
     def seen(self) -> np.ndarray:
         """(t,) True where at least one joint was seen."""
-        return (self.confidence > 0).any(-1)
+        return np.asarray((self.confidence > 0).any(-1))
 
     @property
     def p_cam(self) -> np.ndarray | None:

@@ -45,7 +45,8 @@ class Skeleton:
         for name in self.joints:
             twin = self._twin(name)
             if twin is not None and twin not in self.joints:
-                raise InputError(field=f"skeleton {self.name}", expected=f"joint '{twin}' beside '{name}'", found="none")
+                expected = f"joint '{twin}' beside '{name}'"
+                raise InputError(field=f"skeleton {self.name}", expected=expected, found="none")
 
     @staticmethod
     def _twin(name: str) -> str | None:

@@ -173,10 +173,10 @@ class _Run:
             self.stop_not_finite(batch)
         self.optimizer.step()
         if self.ema is not None:
+            decay = min(plan.ema, (self.step + 1) / (self.step + 10))
             with torch.no_grad():
-                new = [p for _, p in self.lifter.named_parameters()]
-                decay = min(plan.ema, (self.step + 1) / (self.step + 10))
-                torch._foreach_lerp_(list(self.ema.values()), new, 1 - decay)
+                for name, p in self.lifter.named_parameters():
+                    self.ema[name].lerp_(p, 1 - decay)
         return {k: v.detach() for k, v in losses.items()}
 
     def stop_not_finite(self, batch: Batch) -> None:
