@@ -23,7 +23,8 @@ LICENCE = (
 )
 LIMITS = (
     "One frame at a time: no smoothing. Size is that of an average grown-up of the training data, so metres and "
-    "distances share the error of that guess. Little sitting, lying and floor work in the training motion; no children, no props."
+    "distances share the error of that guess. Little sitting, lying and floor work in the training motion; no "
+    "children, no props."
 )
 SHOWN = {"mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE", "n_mpjpe_mm": "N-MPJPE", "joint_angle_error_deg": "angle"}
 
