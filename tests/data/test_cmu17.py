@@ -24,6 +24,21 @@ def test_split_is_by_performer() -> None:
     assert len(cmu17.load_motions(None)) == sum(len(cmu17.load_motions(None, s)) for s in cmu17.SPLITS)
 
 
+def test_a_users_own_download_is_split_alike() -> None:
+    """CMU numbers its performers; those that the benchmark names must not slip into training by their number."""
+    assert cmu17.split_of("cmu135") == "test"
+    assert cmu17.split_of("cmu61") == "validation"
+    assert cmu17.split_of("cmu60") == cmu17.split_of("cmu94") == cmu17.split_of("cmu141") == "train"
+    own = cmu17.load_motions(Path(__file__).parents[1] / "fixtures" / "cmu_asfamc", "train")
+    assert {m.subject for m in own} == {"cmu02", "cmu03"}
+    assert {m.fps for m in own} == {50.0}
+    if (SHARED / "cmu.npz").exists():  # the recordings' first clean frames are the benchmark's
+        whole = {m.name: m.p_world for m in cmu17.load_motions(SHARED, "train")}
+        first = next(m for m in own if m.name == "cmu/02/02_01")
+        offset = (first.p_world[:20] - whole[first.name][:20]).reshape(-1, 3)  # the floor is told from 60 frames only
+        assert float(np.abs(offset - offset.mean(0)).max()) < 1e-5
+
+
 def test_cameras_are_those_of_the_definition() -> None:
     motion = cmu17.load_motions(None, "test")[0]
     root = motion.p_world[:, 0].astype(float)

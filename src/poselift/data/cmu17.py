@@ -20,18 +20,27 @@ from poselift.errors import InputError
 from poselift.formats import read_motion
 from poselift.geometry.cameras import look_at_matrix
 from poselift.structures import Camera, Clip, Motion
+from poselift.structures.recordings import resample
 
 __all__ = ["NOISE_SCALE", "SPLITS", "add_detector_noise", "load_motions", "protocol_cameras", "split_of", "views"]
 
 TEST = ("cmu05", "cmu09", "cmu14", "cmu-martial")
 VALIDATION = ("cmu08", "cmu13", "cmu-salsaB")
 SPLITS = ("train", "validation", "test")
+FPS = 50.0
+"""Frame rate of the benchmark; CMU records at 120."""
+
 NOISE_SCALE = 0.008
 """Scale of the Student-t noise (3 degrees of freedom) as a fraction of the person's larger box side."""
 
 
+DANCERS = {"cmu60": "cmu-salsaA", "cmu61": "cmu-salsaB", "cmu94": "cmu-indian", "cmu135": "cmu-martial"}
+"""Numbers under which CMU distributes the performers that the benchmark knows by name."""
+
+
 def split_of(subject: str) -> str:
     """Split of a performer: `test`, `validation` or `train`."""
+    subject = DANCERS.get(subject, subject)
     return "test" if subject in TEST else "validation" if subject in VALIDATION else "train"
 
 
@@ -44,7 +53,8 @@ def load_motions(path: str | Path | None, split: str | None = None) -> list[Moti
         raise InputError(field="split", expected=f"one of {', '.join(SPLITS)}", found=split)
     motions: list[Motion] = []
     for file in _files(path):
-        motions += read_motion(file, "motion-npz" if file.suffix == ".npz" else None)
+        found = read_motion(file, "motion-npz" if file.suffix == ".npz" else None)
+        motions += found if file.suffix == ".npz" else [resample(m, FPS) for m in found]
     chosen = [m for m in motions if split is None or split_of(m.subject) == split]
     if not chosen:
         raise InputError(file=path, field=f"{split} performers", expected="at least one motion", found="none")
