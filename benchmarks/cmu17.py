@@ -1,10 +1,10 @@
 """The open benchmark's table: trains every row that has no weights yet, evaluates all of them on the test performers.
 
-    python benchmarks/cmu17.py --data DIR --out runs/cmu17 [--rows linear-erd …] [--steps N] [--write docs]
+    python benchmarks/cmu17.py --data DIR --out runs/cmu17 [--rows linear-erd …] [--steps N]
 
-DIR holds cmu.npz and cmu_dance.npz (`poselift data prepare` makes them from a CMU download). Models are selected on
-the validation performers; test performers are looked at here only. Every row is `poselift train RECIPE` plus
-`poselift eval`.
+DIR holds cmu.npz and cmu_dance.npz, or is one such file (`poselift data prepare` makes it from a CMU download).
+Models are selected on the validation performers; test performers are looked at here only. Every row is
+`poselift train RECIPE` plus `poselift eval`.
 """
 
 from __future__ import annotations

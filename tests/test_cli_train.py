@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,44 @@ def test_train_resume_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "mpjpe" in capsys.readouterr().out.lower()
     assert (table / "report.json").is_file()
     assert "MPJPE" in (table / "report.md").read_text() or "mpjpe" in (table / "report.md").read_text()
+
+
+def test_ctrl_c_while_training(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    from poselift.train import loop
+
+    run, plain = tmp_path / "run", loop._Run.train_step
+
+    def interrupted(self: loop._Run, batch: object) -> object:
+        if self.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return plain(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop._Run, "train_step", interrupted)
+    assert main(["train", "linear-erd", "-o", str(run), *SMALL]) == 130
+    assert capsys.readouterr().err == "poselift: interrupted\n"
+    assert not [p for p in run.rglob("*") if ".part" in p.name], "nothing half-written"
+    monkeypatch.setattr(loop._Run, "train_step", plain)
+    assert main(["train", "linear-erd", "-o", str(run), *SMALL, "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--schedule.stpes", "4"], "--schedule.steps"),
+        (["--schedule.log-every", "0"], "schedule.log_every"),
+        (["--precision", "8-bit"], "8-bit"),
+        (["--data.path", "no_such_folder"], "no_such_folder"),
+    ],
+)
+def test_bad_options_of_training(options: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run = tmp_path / "run"
+    assert main(["train", "linear-erd", "-o", str(run), *SMALL, *options]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("poselift: ")
+    assert err.count("\n") == 1
+    assert expected in err
+    assert not (run / "state.safetensors").exists()
+    assert main(["train", "linear-erd", "-o", str(run), *SMALL]) == 0, "the folder can be used after the correction"
 
 
 def test_resume_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -12,9 +12,10 @@ import torch
 from poselift.data import cmu17, human36m, motion
 from poselift.data.datasets import DataConfig, dataset_clips, dataset_source
 from poselift.data.info import describe
-from poselift.data.prepare import prepare, write_motions
+from poselift.data.prepare import prepare
 from poselift.errors import InputError
 from poselift.formats import read_motion
+from poselift.formats.motion_npz import write_motion
 from poselift.formats.videopose3d_3d import KEPT
 from poselift.structures import Motion, skeleton
 
@@ -104,21 +105,26 @@ def test_human36m_through_the_table(folder: Path) -> None:
 
 def test_own_motion_splits_by_performer_or_not_at_all(tmp_path: Path) -> None:
     one = cmu17.load_motions(None, "test")[:1]
-    write_motions(one, tmp_path / "one.npz")
+    write_motion(one, tmp_path / "one.npz")
     assert len(motion.load(tmp_path, "train")) == len(motion.load(tmp_path, "test")) == 1
     many = [Motion(skeleton=H36M, fps=50, p_world=one[0].p_world[:5], name=f"n{i}", subject=f"s{i}") for i in range(60)]
-    write_motions(many, tmp_path / "one.npz")
+    write_motion(many, tmp_path / "one.npz")
     parts = [{m.subject for m in motion.load(tmp_path, s)} for s in ("train", "validation", "test")]
     assert all(parts)
     assert not (parts[0] & parts[1] | parts[0] & parts[2] | parts[1] & parts[2])
     assert sum(map(len, parts)) == 60
+    write_motion(many[:3], tmp_path / "one.npz")
+    few = [[m.subject for m in motion.load(tmp_path, s)] for s in ("train", "validation", "test")]
+    assert sorted(s for part in few for s in part) == ["s0", "s1", "s2"], "three performers: one for each split"
+    assert all(few)
+    write_motion(many, tmp_path / "one.npz")
     config = DataConfig(dataset="motion", path=str(tmp_path), input="wild")
     assert dataset_source(config, "train").batch(8, torch.Generator().manual_seed(0)).kp_img.shape == (8, 1, 17, 2)
 
 
 def test_prepare_round_trip_and_rate(tmp_path: Path) -> None:
     source = cmu17.load_motions(None, "test")[:2]
-    write_motions(source, tmp_path / "in.npz")
+    write_motion(source, tmp_path / "in.npz")
     out, motions = prepare(tmp_path / "in.npz", tmp_path / "sub" / "out.npz", fps=25.0, cut=False)
     back = read_motion(out)
     assert [m.name for m in back] == [m.name for m in source]
@@ -130,9 +136,27 @@ def test_prepare_round_trip_and_rate(tmp_path: Path) -> None:
     assert not (tmp_path / "x.npz").exists()
 
 
+def test_glitches_are_cut_unless_they_are_to_be_kept(tmp_path: Path) -> None:
+    """Of ASF/AMC too, whose reader cuts by itself."""
+    source = Path(__file__).parents[1] / "fixtures" / "cmu_asfamc" / "subjects"
+    for name in ("02.asf", "02_01.amc"):
+        (tmp_path / name).write_bytes((source / "02" / name).read_bytes())
+    lines = (tmp_path / "02_01.amc").read_text().splitlines()
+    roots = [i for i, line in enumerate(lines) if line.startswith("root ")]
+    middle = roots[len(roots) // 2]
+    words = lines[middle].split()
+    lines[middle] = " ".join([words[0], str(float(words[1]) + 40), *words[2:]])
+    (tmp_path / "02_01.amc").write_text("\n".join(lines) + "\n")
+    kept = prepare(tmp_path / "02_01.amc", tmp_path / "kept.npz", fps=None, cut=False)[1]
+    assert [len(m) for m in kept] == [len(roots)]
+    with pytest.raises(InputError, match="half a second without a glitch"):  # what is left on both sides is too short
+        prepare(tmp_path / "02_01.amc", tmp_path / "cut.npz", fps=None)
+    assert not (tmp_path / "cut.npz").exists()
+
+
 def test_describe_finds_what_is_wrong(tmp_path: Path) -> None:
     good = cmu17.load_motions(None, "test")[:2]
-    write_motions(good, tmp_path / "good.npz")
+    write_motion(good, tmp_path / "good.npz")
     told = describe(tmp_path / "good.npz")
     assert told.plausible
     assert told.holds == "3D motion"
@@ -147,7 +171,7 @@ def test_describe_finds_what_is_wrong(tmp_path: Path) -> None:
     }
     for name, spoil in wrong.items():
         spoilt = [Motion(skeleton=H36M, fps=50, p_world=spoil(m.p_world.astype(float)), name=m.name) for m in good]
-        write_motions(spoilt, tmp_path / "bad.npz")
+        write_motion(spoilt, tmp_path / "bad.npz")
         verdicts = {c.name: c.verdict for c in describe(tmp_path / "bad.npz").checks}
         assert verdicts[name] == "warning", name
 

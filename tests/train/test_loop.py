@@ -132,6 +132,47 @@ def test_resume_refuses_another_recipe_and_an_empty_folder(tmp_path: Path) -> No
         train(small(), out, QUIET)
 
 
+def test_stopped_before_anything_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a folder can be resumed (from the start) and used again; both end as an uncut run does."""
+    train(small(steps=4), tmp_path / "whole", QUIET)
+    from poselift.train import loop
+
+    plain = loop._Run.train_step
+
+    def dies(self: loop._Run, batch: object) -> object:
+        if self.step == 3:
+            raise KeyboardInterrupt
+        return plain(self, batch)  # type: ignore[arg-type]
+
+    for resume in (True, False):
+        out = tmp_path / f"cut{resume}"
+        monkeypatch.setattr(loop._Run, "train_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            train(small(steps=4), out, QUIET)
+        monkeypatch.setattr(loop._Run, "train_step", plain)
+        assert not (out / "state.safetensors").exists()
+        train(small(steps=4), out, replace(QUIET, resume=resume))
+        assert same(weights(out), weights(tmp_path / "whole"))
+        assert [row["step"] for row in csv.DictReader((out / "log.csv").open())] == ["2", "4"]
+
+
+def test_bad_numbers_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    bad: dict[str, object] = {
+        "steps": 0, "batch": 0, "decay_steps": 0, "validate_every": 0, "save_every": -1, "log_every": 0, "lr": -1.0,
+        "weight_decay": float("nan"), "warmup": -1, "ema": 1.0, "metric": "mpjpe",
+    }  # fmt: skip
+    for name, value in bad.items():
+        with pytest.raises(InputError, match=rf"schedule\.{name}"):
+            train(small(schedule=replace(small().schedule, **{name: value})), tmp_path / "run", QUIET)
+    for name in ("validation_every", "train_every"):
+        with pytest.raises(InputError, match=rf"data\.{name}"):
+            train(small(data=DataConfig(**{name: 0})), tmp_path / "run", QUIET)  # type: ignore[arg-type]
+    for options in ({"device": "abacus"}, {"devices": 0}, {"precision": "8-bit"}):
+        with pytest.raises(InputError, match="device"):
+            train(small(), tmp_path / "run", replace(QUIET, **options))  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
 def test_nan_stops_and_saves_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Supervised.losses
     calls = []

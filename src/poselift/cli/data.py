@@ -20,7 +20,8 @@ Input = Positional[Annotated[Path, arg(metavar="INPUT")]]
 class Prepare:
     """Bring motion into the native form, once: one npz of plain arrays that opens at once.
 
-    INPUT is a file or folder of BVH, npz or ASF/AMC (CMU as downloaded), or VideoPose3D's data_3d_h36m.npz.
+    INPUT is a file or folder of BVH, npz or ASF/AMC (CMU as downloaded). Human3.6M needs no preparing:
+    `--data human36m` reads VideoPose3D's files.
     """
 
     input: Input

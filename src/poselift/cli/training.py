@@ -66,6 +66,8 @@ class Eval:
     """2D input: exact projections, or with detector-like noise (human36m: see --keypoints)."""
     keypoints: Annotated[str, arg(metavar="NAME")] = "gt"
     """human36m: NAME of the 2D file data_2d_h36m_NAME.npz."""
+    projection: Literal["distorted", "linear"] = "distorted"
+    """human36m: how `gt` keypoints are projected, with the lens distortion or without."""
     split: Literal["train", "validation", "test"] = "test"
     """Which performers."""
     every: Annotated[int, arg(metavar="N")] = 1
@@ -91,7 +93,9 @@ class Eval:
 
         dataset(self.data)
         path = None if self.path is None else str(self.path)
-        config = DataConfig(dataset=self.data, path=path, input=self.input, keypoints=self.keypoints)  # type: ignore[arg-type]
+        config = DataConfig(
+            dataset=self.data, path=path, input=self.input, keypoints=self.keypoints, projection=self.projection,  # type: ignore[arg-type]
+        )  # fmt: skip
         report = evaluate(
             self.model, config, split=self.split, every=self.every, device=str(find_device(self.device)),
             flip_average=self.flip_average, out=self.out,

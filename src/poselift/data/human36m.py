@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from poselift.errors import InputError
 from poselift.formats import ReadOptions, read, read_motion
+from poselift.geometry.rotations import quat_to_matrix
 from poselift.structures import Camera, Clip, Motion
 from poselift.structures.conversions import convert
 
@@ -47,14 +49,8 @@ def cameras(subject: str, *, distorted: bool = True) -> tuple[Camera, ...]:
         raise InputError(field="subject", expected=f"one of {', '.join(data['extrinsics'])}", found=subject)
     out = []
     for intrinsic, extrinsic in zip(data["intrinsics"], data["extrinsics"][subject], strict=True):
-        w, x, y, z = np.asarray(extrinsic["orientation"], dtype=np.float64)
-        R_world_cam = np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        q_world_cam = torch.tensor(extrinsic["orientation"], dtype=torch.float64)
+        R_world_cam = quat_to_matrix(q_world_cam / q_world_cam.norm()).numpy()
         T = np.eye(4)
         T[:3, :3] = R_world_cam.T
         T[:3, 3] = -R_world_cam.T @ (np.asarray(extrinsic["translation"], dtype=np.float64) / 1000)

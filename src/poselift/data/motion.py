@@ -16,16 +16,27 @@ _SHARE = {"train": range(80), "validation": range(80, 90), "test": range(90, 100
 
 def split_of(motion: Motion) -> str:
     """Split of a recording by a hash of its performer (of its name, where no performer is known): 80 / 10 / 10 %."""
-    bucket = zlib.crc32((motion.subject or motion.name).encode()) % 100
+    bucket = _hash(_performer(motion)) % 100
     return next(name for name, share in _SHARE.items() if bucket in share)
+
+
+def _performer(motion: Motion) -> str:
+    return motion.subject or motion.name
+
+
+def _hash(performer: str) -> int:
+    return zlib.crc32(performer.encode())
 
 
 def load(path: str | Path, split: str | None = None) -> list[Motion]:
     """Motions of a file, or of every motion file below a folder.
 
-    With one performer only, or where a split would be empty, every split holds everything: figures then
-    say nothing about other people. Raises `InputError` when there is no motion at all.
+    Splits are by performer (`split_of`); where so few leave one empty, one performer each is for validation and test.
+    With one or two performers every split holds everything: figures then say nothing about other people.
+    Raises `InputError` for an unknown split and when there is no motion at all.
     """
+    if split is not None and split not in _SHARE:
+        raise InputError(field="split", expected=f"one of {', '.join(_SHARE)}", found=split)
     path = Path(path)
     if not path.exists():
         raise InputError("no such file or folder", file=path)
@@ -35,8 +46,12 @@ def load(path: str | Path, split: str | None = None) -> list[Motion]:
     if not motions:
         raise InputError(file=path, expected="motion files (npz, bvh, amc)", found="none")
     parts = {name: [m for m in motions if split_of(m) == name] for name in _SHARE}
-    if split is None or not all(parts.values()):
+    performers = sorted({_performer(m) for m in motions}, key=_hash)
+    if split is None or len(performers) < len(_SHARE):
         return motions
+    if not all(parts.values()):
+        held = {performers[0]: "validation", performers[1]: "test"}
+        parts = {name: [m for m in motions if held.get(_performer(m), "train") == name] for name in _SHARE}
     return parts[split]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from poselift.data.datasets import DataConfig, dataset_clips
 from poselift.errors import InputError
+from poselift.geometry.projection import undistort
 from poselift.geometry.roots import root_least_squares
 from poselift.metrics import Report
 from poselift.models.base import Lifter
@@ -85,7 +86,7 @@ def evaluate_clips(
         root_pred = root_target = None
         if absolute and clip.root_cam is not None and clip.camera is not None:
             K = torch.tensor(clip.camera.K, dtype=torch.float32)
-            root_pred = root_least_squares(torch.from_numpy(clip.kp_img), pred, K, torch.from_numpy(clip.confidence))
+            root_pred = root_least_squares(_straight(clip), pred, K, torch.from_numpy(clip.confidence))
             root_target = torch.from_numpy(clip.root_cam)
         report.add(
             str(clip.meta.get("name", "")),
@@ -97,6 +98,14 @@ def evaluate_clips(
             fps=clip.fps,
         )
     return report
+
+
+def _straight(clip: Clip) -> Tensor:
+    """The keypoints (t, j, 2) as a camera without lens distortion would have seen them."""
+    kp, camera = torch.from_numpy(clip.kp_img), clip.camera
+    if camera is None or camera.dist is None:
+        return kp
+    return undistort(kp.double(), torch.tensor(camera.K), torch.tensor(camera.dist)).to(kp.dtype)
 
 
 @torch.no_grad()

@@ -15,6 +15,8 @@ from poselift.train.recipes import RECIPES, Recipe
 
 __all__ = ["Journal"]
 
+_LOGS = ("log.csv", "validation.csv")
+
 
 class Journal:
     """The record of one run in its folder. Only the first of several processes writes."""
@@ -50,19 +52,21 @@ class Journal:
     def _fresh(self, written: str) -> None:
         if self.out.is_file():
             raise OutputError("a file is in the way of the output folder", file=self.out)
-        if (self.out / "recipe.json").exists():
+        if any((self.out / name).exists() for name in ("state.safetensors", "model")):
             raise InputError("holds a run already: continue it with --resume, or choose another folder", file=self.out)
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(error.strerror or "cannot be made", file=self.out) from None
+        for name in _LOGS:  # of a run that stopped before it had saved anything
+            (self.out / name).unlink(missing_ok=True)
         with write_aside(self.out / "recipe.json") as aside:
             aside.write_text(written)
 
     def _check_same(self, written: str) -> None:
         file = self.out / "recipe.json"
-        if not file.is_file() or not (self.out / "state.safetensors").is_file():
-            raise InputError("nothing to resume: no recipe.json and state.safetensors here", file=self.out)
+        if not file.is_file():
+            raise InputError("nothing to resume: no recipe.json here", file=self.out)
         try:
             old = json.loads(file.read_text())
         except ValueError as error:
@@ -75,7 +79,7 @@ class Journal:
 
     def truncate(self, step: int) -> None:
         """Drop the rows of steps that a resumed run will do again."""
-        for name in ("log.csv", "validation.csv"):
+        for name in _LOGS:
             file = self.out / name
             if not (self.first and file.is_file()):
                 continue

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from torch import Tensor, nn
 
 from poselift.data.bank import Batch
 from poselift.data.datasets import BatchSource, dataset_clips, dataset_source
-from poselift.errors import InputError, PoseliftError
+from poselift.errors import InputError, PoseliftError, unknown_name
+from poselift.metrics import FIGURES
 from poselift.models.base import Lifter
 from poselift.models.lifters import build_lifter
 from poselift.models.weights import save_model
@@ -65,15 +65,15 @@ class TrainOptions:
 def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) -> Path:
     """Train a recipe into a folder; returns the folder of the best model (native form).
 
-    The folder gets recipe.json, state.safetensors (to resume), log.csv, curves.png and model/. Raises `InputError`
-    (bad recipe or data, nothing to resume, a run already there), `OutputError`, `NotFiniteError`.
+    The folder gets recipe.json, state.safetensors (to resume), log.csv, curves.png and model/. A folder in which a run
+    stopped before it had saved anything may be used again. Raises `InputError` (bad recipe or data, nothing to resume,
+    a run already there), `OutputError`, `NotFiniteError`.
     """
-    from lightning_fabric import Fabric
-
     options = options or TrainOptions()
     out = Path(out)
+    check_recipe(recipe)
+    fabric = _fabric(options)
     journal = Journal(out, recipe, resume=options.resume, tensorboard=options.tensorboard, quiet=options.quiet)
-    fabric = Fabric(accelerator=options.device, devices=options.devices, precision=options.precision)  # type: ignore[arg-type]
     if options.devices > 1:
         fabric.launch()
     run = _Run(recipe, out, options, fabric, journal)
@@ -82,6 +82,38 @@ def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) 
     finally:
         journal.close()
     return out / MODEL
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises `InputError` for numbers that no run can have, before anything is written."""
+    plan, data = recipe.schedule, recipe.data
+    counts = {f"schedule.{n}": getattr(plan, n) for n in ("steps", "batch", "decay_steps")}
+    counts |= {f"schedule.{n}": getattr(plan, n) for n in ("validate_every", "save_every", "log_every")}
+    counts |= {f"data.{n}": getattr(data, n) for n in ("validation_every", "train_every")}
+    for field, value in counts.items():
+        if value < 1:
+            raise InputError(field=field, expected="1 or more", found=value)
+    if not (math.isfinite(plan.lr) and plan.lr > 0):
+        raise InputError(field="schedule.lr", expected="a positive number", found=plan.lr)
+    for name in ("weight_decay", "warmup", "clip_norm"):
+        if not (math.isfinite(getattr(plan, name)) and getattr(plan, name) >= 0):
+            raise InputError(field=f"schedule.{name}", expected="0 or more", found=getattr(plan, name))
+    if not 0 <= plan.ema < 1:
+        raise InputError(field="schedule.ema", expected="0 or more and below 1", found=plan.ema)
+    if plan.metric not in FIGURES:
+        raise unknown_name("figure in schedule.metric", plan.metric, FIGURES)
+
+
+def _fabric(options: TrainOptions) -> Any:
+    """Lightning's Fabric for the options. Raises `InputError` for what this machine or Lightning does not have."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        return Fabric(accelerator=options.device, devices=options.devices, precision=options.precision)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        given = f"{options.device}, devices {options.devices}, precision {options.precision}"
+        raise InputError(field="device", expected="one of this machine", found=f"{given} ({error})") from None
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
@@ -113,7 +145,8 @@ class _Run:
         self.generator = torch.Generator()
         self.objective = recipe.objective.build()
         self.step, self.best = 0, math.inf
-        state = load_state(out / STATE) if options.resume else None
+        # a run that was killed before its first checkpoint is resumed by starting it again
+        state = load_state(out / STATE) if options.resume and (out / STATE).is_file() else None
         if state is None:
             fit_statistics(self.lifter, self.source, torch.Generator().manual_seed(step_seed(recipe.seed, 0, 3)))
         else:
@@ -126,6 +159,7 @@ class _Run:
             if self.ema is not None:
                 self.ema = to_device(state["ema"], fabric.device)
             self.step, self.best = state["step"], state["best"]
+        if options.resume:
             journal.truncate(self.step)
 
     # ------------------------------------------------------------------ the loop
@@ -249,6 +283,3 @@ class _Swap:
 
     def __exit__(self, *_: object) -> None:
         self._exchange()
-
-
-ProgressHook = Callable[[int, dict[str, float]], None]
