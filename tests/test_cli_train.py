@@ -69,8 +69,7 @@ def test_bad_options_of_training(options: list[str], expected: str, tmp_path: Pa
     assert err.startswith("poselift: ")
     assert err.count("\n") == 1
     assert expected in err
-    assert not (run / "state.safetensors").exists()
-    assert main(["train", "linear-erd", "-o", str(run), *SMALL]) == 0, "the folder can be used after the correction"
+    assert not run.exists(), "nothing half-written"
 
 
 def test_resume_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -17,9 +17,10 @@ from poselift.models.cards import EMBEDDED, model_info
 from poselift.models.weights import load_model, save_model
 from poselift.train.evaluate import evaluate_clips
 
-LICENCE = (
-    "CMU motion capture database (mocap.cs.cmu.edu, created with funding from NSF EIA-0196217): free for research and "
-    "commercial products, not to be resold directly"
+LICENCE = "CMU: free for research and commercial products; the data may not be resold directly"
+SOURCE = (
+    "CMU motion capture database (mocap.cs.cmu.edu, created with funding from NSF EIA-0196217), "
+    "train performers of cmu17"
 )
 LIMITS = (
     "One frame at a time: no smoothing. Size is that of an average grown-up of the training data, so metres and "
@@ -54,10 +55,11 @@ def main() -> None:
         "licence": "MIT",
         "data": "cmu17, train performers",
         "data_licence": LICENCE,
+        "data_source": SOURCE,
         "recipe": info.card["recipe"],
         "step": info.card["step"],
         "commit": commit,
-        "errors": {"MPJPE mm, test performers, gt": test[0], "det": test[1]},
+        "errors": {"test gt MPJPE mm": test[0], "test det MPJPE mm": test[1]},
         "figures": errors,
         "limits": LIMITS,
     }

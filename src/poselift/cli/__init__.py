@@ -132,7 +132,7 @@ def read_arguments(arguments: Any, prog: str, argv: Sequence[str], *, default: A
 
     import tyro
 
-    style = (tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands)
+    style = (tyro.conf.AvoidSubcommands,)
     complaints = io.StringIO()
     kwargs = {} if default is None else {"default": default}
     try:

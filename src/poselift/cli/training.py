@@ -37,7 +37,7 @@ class Train:
 
         flat = arg(name="")
         fields = [
-            ("out", Out),
+            ("out", Annotated[Out, arg(help="Folder of the run.")]),
             ("options", Annotated[TrainOptions, flat], TrainOptions()),
             ("recipe", Annotated[type(chosen), flat], chosen),
         ]

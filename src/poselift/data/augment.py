@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Generator, Tensor
 
 from poselift.structures import Skeleton, skeleton
@@ -80,16 +81,16 @@ class BoneTree:
         """Indices of the bones that end in these joints."""
         return [self.bone_of[self.skeleton.index(j)] for j in joints]
 
-    def split(self, p: Tensor) -> Tensor:
+    def split(self, p: Float[Tensor, "b j 3"]) -> Float[Tensor, "b bones 3"]:
         """Joints (b, j, 3) to bone vectors (b, j - 1, 3), child minus parent."""
         return p[:, self.children] - p[:, self.parents]
 
-    def join(self, bones: Tensor) -> Tensor:
+    def join(self, bones: Float[Tensor, "b bones 3"]) -> Float[Tensor, "b j 3"]:
         """Bone vectors to joints (b, j, 3) with the root at 0."""
         return self.path @ bones
 
 
-def axis_rotation(axis: Tensor, angle: Tensor) -> Tensor:
+def axis_rotation(axis: Float[Tensor, "*b 3"], angle: Float[Tensor, "*b"]) -> Float[Tensor, "*b 3 3"]:
     """Rotation matrices (..., 3, 3) from unit axes (..., 3) and angles (...) in radians (Rodrigues)."""
     x, y, z = axis.unbind(-1)
     s, c = angle.sin(), angle.cos()
@@ -200,7 +201,9 @@ def _bend(tree: BoneTree, bones: Tensor, opt: BodyOptions, gen: Generator) -> Te
     return out
 
 
-def vary_bodies(p: Tensor, tree: BoneTree, opt: BodyOptions, gen: Generator) -> Tensor:
+def vary_bodies(
+    p: Float[Tensor, "b j 3"], tree: BoneTree, opt: BodyOptions, gen: Generator
+) -> Float[Tensor, "b j 3"]:
     """Other bodies and poses from p (b, 17, 3), root-relative, z up: lengths, legs, bends, mirror, tilt."""
     b, dev = len(p), p.device
     bones = tree.split(p)
@@ -216,7 +219,7 @@ def vary_bodies(p: Tensor, tree: BoneTree, opt: BodyOptions, gen: Generator) -> 
     return out @ axis_rotation(axis, angle).mT
 
 
-def vary_markers(p: Tensor, opt: BodyOptions, gen: Generator) -> Tensor:
+def vary_markers(p: Float[Tensor, "b j 3"], opt: BodyOptions, gen: Generator) -> Float[Tensor, "b j 3"]:
     """The same pose as another marker set or detector would place its joints; p (b, 17, 3) metres.
 
     Sources disagree systematically: hips are wider or narrower, higher or lower; the spine point slides along

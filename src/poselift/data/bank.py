@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from poselift.data.augment import BoneTree
@@ -162,7 +163,7 @@ class ClipBank:
         moved: dict[str, Any] = {k: getattr(self, k).to(device) for k in names}
         return replace(self, **moved)
 
-    def windows(self, frames: Tensor, left: int = 0, right: int = 0) -> Batch:
+    def windows(self, frames: Int[Tensor, " b"], left: int = 0, right: int = 0) -> Batch:
         """Windows of left + 1 + right frames around `frames` (b,), the ends of a clip repeated (edge padding)."""
         clip = self.clip_of[frames]
         steps = torch.arange(-left, right + 1, device=frames.device)

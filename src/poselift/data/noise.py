@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from poselift.structures import Skeleton
@@ -55,7 +56,7 @@ PARTS: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 
 
-def part_table(skel: Skeleton, device: torch.device | str) -> Tensor:
+def part_table(skel: Skeleton, device: torch.device | str) -> Bool[Tensor, "parts j"]:
     """(parts, j) True where a joint belongs to a part that can be lost together."""
     table = torch.zeros(len(PARTS), len(skel), dtype=torch.bool)
     for i, names in enumerate(PARTS):
@@ -63,7 +64,7 @@ def part_table(skel: Skeleton, device: torch.device | str) -> Tensor:
     return table.to(device)
 
 
-def box_side(kp_img: Tensor, conf: Tensor) -> Tensor:
+def box_side(kp_img: Float[Tensor, "b t j 2"], conf: Float[Tensor, "b t j"]) -> Float[Tensor, "b t"]:
     """Larger side (b, t) in pixels of the box around the joints that are seen; 0 where nobody is."""
     seen = (conf > 0)[..., None]
     hi = kp_img.masked_fill(~seen, -torch.inf).amax(-2)
@@ -71,15 +72,20 @@ def box_side(kp_img: Tensor, conf: Tensor) -> Tensor:
     return (hi - lo).amax(-1).clamp_min(0).nan_to_num(0, 0, 0)
 
 
-def student_t(shape: tuple[int, ...], freedom: int, gen: Generator, device: torch.device) -> Tensor:
+def student_t(shape: tuple[int, ...], freedom: int, gen: Generator, device: torch.device) -> Float[Tensor, "..."]:
     """Student-t numbers: a normal over the root of a mean of squared normals."""
     n = torch.randn(freedom + 1, *shape, generator=gen, device=device)
     return n[0] * (n[1:].square().mean(0) + 1e-12).rsqrt()
 
 
 def degrade(
-    kp_img: Tensor, conf: Tensor, size_wh: Tensor, skel: Skeleton, opt: NoiseOptions, gen: Generator
-) -> tuple[Tensor, Tensor]:
+    kp_img: Float[Tensor, "b t j 2"],
+    conf: Float[Tensor, "b t j"],
+    size_wh: Float[Tensor, "b 2"],
+    skel: Skeleton,
+    opt: NoiseOptions,
+    gen: Generator,
+) -> tuple[Float[Tensor, "b t j 2"], Float[Tensor, "b t j"]]:
     """Damaged (kp_img, conf); size_wh (b, 2). At least three joints of every sample stay seen."""
     b, t, j, _ = kp_img.shape
     dev = kp_img.device

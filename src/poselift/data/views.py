@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 import torch
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from poselift.data.augment import BodyOptions, vary_bodies, vary_markers
@@ -33,14 +34,14 @@ class ProtocolCamera:
     height: float = 1.6
     azimuths_deg: tuple[float, ...] = (45.0, 135.0, 225.0, 315.0)
 
-    def K(self) -> Tensor:
+    def K(self) -> Float[Tensor, "3 3"]:
         return torch.tensor([[self.focal, 0, self.centre[0]], [0, self.focal, self.centre[1]], [0, 0, 1]])
 
 
 PROTOCOL_CAMERA = ProtocolCamera()
 
 
-def view_matrix(eye: Tensor, target: Tensor) -> Tensor:
+def view_matrix(eye: Float[Tensor, "b 3"], target: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
     """Rotations R_cam_world (b, 3, 3) of upright cameras at `eye` (b, 3) looking at `target` (b, 3); world z up."""
     z = torch.nn.functional.normalize(target - eye, dim=-1)
     down = torch.zeros_like(z)
@@ -58,7 +59,7 @@ class ProtocolViews:
     p_mirror: float = 0.0
     """Horizontal flip of input and truth."""
 
-    def batch(self, bank: MotionBank, index: Tensor, gen: Generator) -> Batch:
+    def batch(self, bank: MotionBank, index: Int[Tensor, " b"], gen: Generator) -> Batch:
         """Single frames `index` (b,) of the bank as a batch with t = 1."""
         cam, dev, b = PROTOCOL_CAMERA, index.device, len(index)
         clip = bank.clip_of[index]
@@ -110,7 +111,7 @@ class WildViews:
     p_wrong_focal: float = 0.4
     """The focal length that the model is told is wrong by a factor, or is the default one."""
 
-    def batch(self, bank: MotionBank, index: Tensor, gen: Generator) -> Batch:
+    def batch(self, bank: MotionBank, index: Int[Tensor, " b"], gen: Generator) -> Batch:
         """Single frames `index` (b,) of the bank as a batch with t = 1."""
         dev, b = index.device, len(index)
 

@@ -32,16 +32,23 @@ class Journal:
         self.events: Any = None
         self.quiet = quiet or not self.first
         self.done = 0
-        written = self._described()
+        self.resume, self.tensorboard = resume, tensorboard
         if resume:
-            self._check_same(written)
+            self._check_same(self._described())
         elif self.first:
-            self._fresh(written)
-        if tensorboard and self.first:
+            self._check_free()
+
+    def begin(self) -> None:
+        """Make the folder, recipe.json and the TensorBoard events: from here on there is a run. Raises `OutputError`."""
+        if not self.first:
+            return
+        if not self.resume:
+            self._fresh()
+        if self.tensorboard:
             try:
                 from torch.utils.tensorboard import SummaryWriter
 
-                self.events = SummaryWriter(str(out / "tensorboard"))
+                self.events = SummaryWriter(str(self.out / "tensorboard"))
             except ImportError:
                 pass
 
@@ -49,11 +56,13 @@ class Journal:
     def _described(self) -> str:
         return json.dumps({"family": family_of(self.recipe.model), **asdict(self.recipe)}, indent=1)
 
-    def _fresh(self, written: str) -> None:
+    def _check_free(self) -> None:
         if self.out.is_file():
             raise OutputError("a file is in the way of the output folder", file=self.out)
         if any((self.out / name).exists() for name in ("state.safetensors", "model")):
             raise InputError("holds a run already: continue it with --resume, or choose another folder", file=self.out)
+
+    def _fresh(self) -> None:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -61,7 +70,7 @@ class Journal:
         for name in _LOGS:  # of a run that stopped before it had saved anything
             (self.out / name).unlink(missing_ok=True)
         with write_aside(self.out / "recipe.json") as aside:
-            aside.write_text(written)
+            aside.write_text(self._described())
 
     def _check_same(self, written: str) -> None:
         file = self.out / "recipe.json"

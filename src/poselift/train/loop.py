@@ -78,6 +78,7 @@ def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) 
         fabric.launch()
     run = _Run(recipe, out, options, fabric, journal)
     try:
+        journal.begin()
         run.loop()
     finally:
         journal.close()
