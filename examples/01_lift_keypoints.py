@@ -1,4 +1,4 @@
-"""Lift 2D keypoints of your own: an array of COCO-17 keypoints with confidence, camera unknown.
+"""Lift 2D keypoints of your own: an array of keypoints with confidence, as any detector gives them.
 
 python examples/01_lift_keypoints.py [OUT]
 """
@@ -19,7 +19,8 @@ out.mkdir(parents=True, exist_ok=True)
 # Any detector's output will do. Here: the demo clip's keypoints, as (frames, joints, x y confidence) in pixels.
 clip = demo_clip()
 keypoints = np.concatenate([clip.kp_img, clip.confidence[..., None]], axis=-1)
-keypoints[100:120, 4:7] = np.nan  # a leg out of sight: NaN or confidence 0 means missing
+leg = clip.skeleton.indices("l_hip", "l_knee", "l_ankle")
+keypoints[100:120, leg] = np.nan  # a leg out of sight: NaN or confidence 0 means missing
 np.save(out / "keypoints.npy", keypoints)
 
 lifted = poselift.lift(
@@ -28,7 +29,11 @@ lifted = poselift.lift(
 (person,) = lifted.clips
 assert person.p_root is not None
 assert person.root_cam is not None
-print("pelvis to head top, first frame:", np.linalg.norm(person.p_root[0, 10]).round(2), "m")
+print(
+    "pelvis to head top, first frame:",
+    np.linalg.norm(person.p_root[0, person.skeleton.index("head_top")]).round(2),
+    "m",
+)
 print(
     "distance from the camera:", person.root_cam[:, 2].min().round(2), "to", person.root_cam[:, 2].max().round(2), "m"
 )

@@ -201,9 +201,7 @@ def _bend(tree: BoneTree, bones: Tensor, opt: BodyOptions, gen: Generator) -> Te
     return out
 
 
-def vary_bodies(
-    p: Float[Tensor, "b j 3"], tree: BoneTree, opt: BodyOptions, gen: Generator
-) -> Float[Tensor, "b j 3"]:
+def vary_bodies(p: Float[Tensor, "b j 3"], tree: BoneTree, opt: BodyOptions, gen: Generator) -> Float[Tensor, "b j 3"]:
     """Other bodies and poses from p (b, 17, 3), root-relative, z up: lengths, legs, bends, mirror, tilt."""
     b, dev = len(p), p.device
     bones = tree.split(p)

@@ -72,7 +72,7 @@ def box_side(kp_img: Float[Tensor, "b t j 2"], conf: Float[Tensor, "b t j"]) -> 
     return (hi - lo).amax(-1).clamp_min(0).nan_to_num(0, 0, 0)
 
 
-def student_t(shape: tuple[int, ...], freedom: int, gen: Generator, device: torch.device) -> Float[Tensor, "..."]:
+def student_t(shape: tuple[int, ...], freedom: int, gen: Generator, device: torch.device) -> Float[Tensor, ...]:
     """Student-t numbers: a normal over the root of a mean of squared normals."""
     n = torch.randn(freedom + 1, *shape, generator=gen, device=device)
     return n[0] * (n[1:].square().mean(0) + 1e-12).rsqrt()

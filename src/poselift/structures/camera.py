@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from poselift.errors import InputError
 
@@ -80,27 +81,28 @@ class Camera:
         return float(self.K[0, 0]), float(self.K[1, 1])
 
     @property
-    def centre_world(self) -> np.ndarray:
-        """Optical centre (3,) in world metres."""
+    def centre_world(self) -> Float[np.ndarray, " 3"]:
+        """Optical centre (3,) in world metres. Raises `InputError` where the pose in the world is not known."""
         t = self._T()
         return -t[:3, :3].T @ t[:3, 3]
 
     def _T(self) -> np.ndarray:
-        assert self.T_cam_world is not None
+        if self.T_cam_world is None:
+            raise InputError(field="camera T_cam_world", expected="where the camera stands in the world", found="none")
         return self.T_cam_world
 
-    def world_to_cam(self, p_world: np.ndarray) -> np.ndarray:
-        """(..., 3) world metres to camera metres."""
+    def world_to_cam(self, p_world: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3"]:
+        """World metres to camera metres. Raises `InputError` where the pose in the world is not known."""
         t = self._T()
         return p_world @ t[:3, :3].T.astype(p_world.dtype) + t[:3, 3].astype(p_world.dtype)
 
-    def cam_to_world(self, p_cam: np.ndarray) -> np.ndarray:
-        """(..., 3) camera metres to world metres."""
+    def cam_to_world(self, p_cam: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3"]:
+        """Camera metres to world metres. Raises `InputError` where the pose in the world is not known."""
         t = self._T()
         return (p_cam - t[:3, 3].astype(p_cam.dtype)) @ t[:3, :3].astype(p_cam.dtype)
 
-    def project(self, p_cam: np.ndarray) -> np.ndarray:
-        """(..., 3) camera metres to (..., 2) pixels; points at or behind the camera give NaN."""
+    def project(self, p_cam: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 2"]:
+        """Camera metres to pixels; points at or behind the camera give NaN."""
         import torch
 
         from poselift.geometry.projection import project

@@ -39,7 +39,7 @@ class Journal:
             self._check_free()
 
     def begin(self) -> None:
-        """Make the folder, recipe.json and the TensorBoard events: from here on there is a run. Raises `OutputError`."""
+        """Make folder, recipe.json and TensorBoard events: from here on there is a run. Raises `OutputError`."""
         if not self.first:
             return
         if not self.resume:
