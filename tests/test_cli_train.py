@@ -72,6 +72,12 @@ def test_bad_options_of_training(options: list[str], expected: str, tmp_path: Pa
     assert not run.exists(), "nothing half-written"
 
 
+def test_an_unknown_table_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["eval", "no_such_model/", "--by", "overall,joints", "-o", str(tmp_path / "table")]) == 2
+    assert "did you mean 'joint'" in capsys.readouterr().err
+    assert not (tmp_path / "table").exists()
+
+
 def test_resume_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["train", "linear-erd", "-o", str(tmp_path / "nothing"), *SMALL, "--resume"]) == 2
     assert capsys.readouterr().err.startswith("poselift: ")

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from poselift.cli import read_arguments
 from poselift.cli.lifting import Name, Out
-from poselift.errors import InputError
+from poselift.errors import InputError, unknown_name
 
 __all__ = ["Eval", "Train"]
 
@@ -87,11 +87,15 @@ class Eval:
         from rich.console import Console
 
         from poselift.data.datasets import DataConfig, dataset
-        from poselift.metrics.tables import rich_table
+        from poselift.metrics.tables import VIEWS, rich_table
         from poselift.models.devices import find_device
         from poselift.train.evaluate import evaluate
 
         dataset(self.data)
+        views = [v.strip() for v in self.by.split(",") if v.strip()]
+        for view in views:  # before the work, not after it
+            if view not in VIEWS:
+                raise unknown_name("table", view, VIEWS)
         path = None if self.path is None else str(self.path)
         config = DataConfig(
             dataset=self.data, path=path, input=self.input, keypoints=self.keypoints, projection=self.projection,  # type: ignore[arg-type]
@@ -101,7 +105,7 @@ class Eval:
             flip_average=self.flip_average, out=self.out,
         )  # fmt: skip
         console = Console()
-        for view in filter(None, (v.strip() for v in self.by.split(","))):
+        for view in views:
             console.print(rich_table(report, view))  # type: ignore[arg-type]
         if self.out is not None:
             print(f"saved in {self.out}")

@@ -7,7 +7,7 @@ bodies, marker sets, fields of view, heights, distances, rolls and positions in 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -180,8 +180,3 @@ VIEWS: dict[str, ProtocolViews | WildViews] = {
     "det": ProtocolViews(noise=NoiseOptions()),
     "wild": WildViews(),
 }
-
-
-def mirrored(views: ProtocolViews) -> ProtocolViews:
-    """The same views with horizontal flip augmentation."""
-    return replace(views, p_mirror=0.5)

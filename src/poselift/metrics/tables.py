@@ -12,10 +12,13 @@ from poselift.metrics.report import AVERAGES, FIGURES, Report
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["markdown", "plain", "rich_table"]
+__all__ = ["VIEWS", "markdown", "plain", "rich_table"]
 
 Grid = tuple[str, list[str], list[list[str]]]
 """Title, column heads, rows of cells."""
+
+VIEWS = ("overall", "action", "joint", "angle", "clip")
+"""The tables that a report has."""
 
 _TEXT = ("figure", "meaning", "action", "joint", "angle", "clip")
 
@@ -63,7 +66,7 @@ def _grid(report: Report, view: str) -> Grid:
         return _by_clip(report)
     if view in ("action", "joint", "angle"):
         return _by(report, view)
-    raise unknown_name("table", view, ("overall", "action", "joint", "angle", "clip"))
+    raise unknown_name("table", view, VIEWS)
 
 
 def markdown(report: Report, views: Iterable[str]) -> str:

@@ -28,7 +28,8 @@ class Camera:
     """A pinhole camera, with the Human3.6M distortion model if `dist` is given.
 
     K (3, 3) pixels; dist (5,) = k1, k2, k3, p1, p2 (`geometry.projection.distort`) or None;
-    T_cam_world (4, 4) rigid; size_wh = image width and height in pixels.
+    T_cam_world (4, 4) rigid, or None where it is not known: the world's axes are then the camera's;
+    size_wh = image width and height in pixels.
     Raises `InputError` for a K that is no intrinsic matrix, a T that is not rigid or a size that is not positive.
     """
 
@@ -82,22 +83,21 @@ class Camera:
 
     @property
     def centre_world(self) -> Float[np.ndarray, " 3"]:
-        """Optical centre (3,) in world metres. Raises `InputError` where the pose in the world is not known."""
+        """Optical centre (3,) in world metres."""
         t = self._T()
         return -t[:3, :3].T @ t[:3, 3]
 
     def _T(self) -> np.ndarray:
-        if self.T_cam_world is None:
-            raise InputError(field="camera T_cam_world", expected="where the camera stands in the world", found="none")
+        assert self.T_cam_world is not None
         return self.T_cam_world
 
     def world_to_cam(self, p_world: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3"]:
-        """World metres to camera metres. Raises `InputError` where the pose in the world is not known."""
+        """World metres to camera metres."""
         t = self._T()
         return p_world @ t[:3, :3].T.astype(p_world.dtype) + t[:3, 3].astype(p_world.dtype)
 
     def cam_to_world(self, p_cam: Float[np.ndarray, "*b 3"]) -> Float[np.ndarray, "*b 3"]:
-        """Camera metres to world metres. Raises `InputError` where the pose in the world is not known."""
+        """Camera metres to world metres."""
         t = self._T()
         return (p_cam - t[:3, 3].astype(p_cam.dtype)) @ t[:3, :3].astype(p_cam.dtype)
 
