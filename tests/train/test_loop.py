@@ -207,9 +207,10 @@ def test_overfit_switch_drives_one_batch_towards_zero(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_learns_on_the_packaged_sample(name: str, tmp_path: Path) -> None:
     recipe = RECIPES[name]
+    narrow = {k: v for k, v in {"width": 64, "hidden": 64, "channels": 16}.items() if hasattr(recipe.model, k)}
     recipe = replace(
         recipe,
-        model=replace(recipe.model, width=64, **({"hidden": 64} if hasattr(recipe.model, "hidden") else {})),  # type: ignore[arg-type]
+        model=replace(recipe.model, **narrow),  # type: ignore[arg-type]
         data=replace(recipe.data, validation_every=100),
         schedule=replace(recipe.schedule, steps=40, batch=64, warmup=5, validate_every=40, save_every=40, log_every=8),
     )

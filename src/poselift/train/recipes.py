@@ -11,6 +11,7 @@ from typing import Literal
 from poselift.data.datasets import DataConfig
 from poselift.errors import unknown_name
 from poselift.models.base import LifterConfig
+from poselift.models.lifters.lcn import LCNConfig
 from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.train.objectives import SupervisedConfig
@@ -89,18 +90,23 @@ class Recipe:
     """Seed of weights, data and dropout."""
 
 
-def _baseline(flavour: str, summary: str, **schedule: object) -> Recipe:
-    """A published SimpleBaseline on the open benchmark: its loss, optimiser and factor of decay.
+def _published(model: LifterConfig, summary: str, **schedule: object) -> Recipe:
+    """A published lifter on the open benchmark: its loss, optimiser and factor of decay.
 
     Batch (256) and length (8,000 steps: 8 epochs of the four-camera training set) are ours, the same for all.
     """
     plan = Schedule(steps=8000, batch=256, decay_steps=80, validate_every=2000, save_every=2000)
     return Recipe(
         summary=summary,
-        model=SimpleBaselineConfig.flavour_of(flavour),
+        model=model,
         data=DataConfig(input="gt"),
         schedule=replace(plan, **schedule),  # type: ignore[arg-type]
     )
+
+
+def _baseline(flavour: str, summary: str, **schedule: object) -> Recipe:
+    """A published SimpleBaseline."""
+    return _published(SimpleBaselineConfig.flavour_of(flavour), summary, **schedule)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -126,6 +132,7 @@ RECIPES: dict[str, Recipe] = {
         "pytorch", "SimpleBaseline, the PyTorch port (gradient norm clipped to 1)", clip_norm=1.0
     ),
     "linear-gluon": _baseline("gluon", "SimpleBaseline, the Gluon version", decay="staircase"),
+    "lcn": _published(LCNConfig(), "LCN, locally connected layers, Ci et al. 2019 in ERD's version", decay="staircase"),
 }
 
 

@@ -1,6 +1,7 @@
 """The lifters: `LIFTERS` maps a name to (config dataclass, network). A new lifter is one file and one line here."""
 
 from poselift.models.base import Lifter, LifterConfig
+from poselift.models.lifters.lcn import LCN, LCNConfig
 from poselift.models.lifters.residual_mlp import ResidualMLP, ResidualMLPConfig
 from poselift.models.lifters.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
@@ -9,6 +10,7 @@ __all__ = ["LIFTERS", "build_lifter", "family_of"]
 LIFTERS: dict[str, tuple[type[LifterConfig], type[Lifter]]] = {
     "simple_baseline": (SimpleBaselineConfig, SimpleBaseline),
     "residual_mlp": (ResidualMLPConfig, ResidualMLP),
+    "lcn": (LCNConfig, LCN),
 }
 
 
