@@ -12,6 +12,7 @@ import pytest
 from poselift.data import cmu17
 from poselift.data.datasets import DATASETS, DataConfig, dataset_clips, dataset_source
 from poselift.errors import InputError
+from poselift.structures import Motion
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -29,6 +30,13 @@ def test_a_users_own_download_is_split_alike() -> None:
     assert cmu17.split_of("cmu135") == "test"
     assert cmu17.split_of("cmu61") == "validation"
     assert cmu17.split_of("cmu60") == cmu17.split_of("cmu94") == cmu17.split_of("cmu141") == "train"
+    some = cmu17.load_motions(None, "test")[0]
+    numbered = Motion(skeleton=some.skeleton, fps=120, p_world=some.p_world, name="cmu/61/61_02#1", subject="cmu61")
+    named = cmu17.of_benchmark(numbered)
+    assert named is not None
+    assert (named.name, named.subject, named.fps) == ("cmu-salsa/17#1", "cmu-salsaB", 50)
+    other = Motion(skeleton=some.skeleton, fps=120, p_world=some.p_world, name="cmu/86/86_01", subject="cmu86")
+    assert cmu17.of_benchmark(other) is None, "CMU has 2,000 recordings more than the benchmark"
     own = cmu17.load_motions(Path(__file__).parents[1] / "fixtures" / "cmu_asfamc", "train")
     assert {m.subject for m in own} == {"cmu02", "cmu03"}
     assert {m.fps for m in own} == {50.0}

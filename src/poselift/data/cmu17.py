@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +36,40 @@ NOISE_SCALE = 0.008
 """Scale of the Student-t noise (3 degrees of freedom) as a fraction of the person's larger box side."""
 
 
-DANCERS = {"cmu60": "cmu-salsaA", "cmu61": "cmu-salsaB", "cmu94": "cmu-indian", "cmu135": "cmu-martial"}
-"""Numbers under which CMU distributes the performers that the benchmark knows by name."""
+DANCERS = {
+    "cmu60": ("cmu-salsaA", "cmu-salsa", 0),
+    "cmu61": ("cmu-salsaB", "cmu-salsa", 15),
+    "cmu94": ("cmu-indian", "cmu-indian", 0),
+    "cmu135": ("cmu-martial", "cmu-martial", 0),
+}
+"""CMU's numbers of the performers that the benchmark knows by name: performer, group, number before the first one.
+
+Told from the recordings' titles and counts; the named recordings themselves could not be compared frame by frame.
+"""
 
 
 def split_of(subject: str) -> str:
-    """Split of a performer: `test`, `validation` or `train`."""
-    subject = DANCERS.get(subject, subject)
+    """Split of a performer, by the benchmark's name or by CMU's number: `test`, `validation` or `train`."""
+    subject = DANCERS[subject][0] if subject in DANCERS else subject
     return "test" if subject in TEST else "validation" if subject in VALIDATION else "train"
+
+
+@cache
+def recordings() -> frozenset[str]:
+    """The benchmark's recordings by name; a clip is one of them, or a clean piece of one (`NAME#k`)."""
+    return frozenset((Path(__file__).parent / "cmu17_recordings.txt").read_text().split())
+
+
+def of_benchmark(motion: Motion) -> Motion | None:
+    """A motion of a CMU download under the benchmark's name and at its rate; None for one that is not part of it."""
+    name, subject = motion.name, motion.subject
+    if subject in DANCERS:
+        subject, group, before = DANCERS[subject]
+        recording, piece, k = name.rpartition("_")[2].partition("#")
+        name = f"{group}/{int(recording) + before:02d}{piece}{k}" if recording.isdigit() else name
+    if name.partition("#")[0] not in recordings():
+        return None
+    return resample(replace(motion, name=name, subject=subject), FPS)
 
 
 def load_motions(path: str | Path | None, split: str | None = None) -> list[Motion]:
@@ -54,7 +82,7 @@ def load_motions(path: str | Path | None, split: str | None = None) -> list[Moti
     motions: list[Motion] = []
     for file in _files(path):
         found = read_motion(file, "motion-npz" if file.suffix == ".npz" else None)
-        motions += found if file.suffix == ".npz" else [resample(m, FPS) for m in found]
+        motions += found if file.suffix == ".npz" else [m for m in map(of_benchmark, found) if m is not None]
     chosen = [m for m in motions if split is None or split_of(m.subject) == split]
     if not chosen:
         raise InputError(file=path, field=f"{split} performers", expected="at least one motion", found="none")

@@ -132,7 +132,9 @@ def _together(lifter: Lifter, clips: list[Clip], device: torch.device | str, fli
     owner = np.repeat(np.arange(len(clips)), lengths if lifter.receptive_field == 1 else 1)
     K = torch.tensor(np.stack([c.camera.K for c in clips if c.camera]), dtype=torch.float32)[owner]
     size = torch.tensor([c.camera.size_wh for c in clips if c.camera], dtype=torch.float32)[owner]
-    kp = torch.from_numpy(np.concatenate([c.kp_img for c in clips]))
+    # rays need a straight camera; lifters of pixels get what they were trained on, lens and all
+    straight = lifter.config.input_frame == "look_at"
+    kp = torch.cat([_straight(c) if straight else torch.from_numpy(c.kp_img) for c in clips])
     conf = torch.from_numpy(np.concatenate([c.confidence for c in clips]))
     inputs = (x.to(device) for x in (kp, conf, K, size))
     return lift_frames(lifter, *inputs, flip_average=flip_average).cpu().split(lengths)
