@@ -10,7 +10,7 @@ needs nothing beside it. `Refiner` and `RootModel` are the protocols of the stag
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,11 @@ from poselift.errors import InputError
 from poselift.models.input_frames import InputFrame, InputFrameName, input_frame
 from poselift.structures.skeleton import Skeleton, skeleton
 
-__all__ = ["Lifter", "LifterConfig", "Refiner", "RootModel", "require", "to_camera", "to_look"]
+__all__ = ["Lifter", "LifterConfig", "Refiner", "RootModel", "RootSource", "require", "to_camera", "to_look"]
+
+RootSource = Literal["given", "least_squares", "resolved"]
+"""Where a refiner has the root from: `given` with the pose (the truth, a root model, …), solved by `least_squares` once
+before the first step, or `resolved`: solved so before every step from the pose as it is then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,7 @@ class LifterConfig:
     """Give the network the logarithm of the person's size on the image plane (only for `look_at`)."""
 
 
-def require(config: LifterConfig, **limits: tuple[float | int, float | int]) -> None:
+def require(config: object, **limits: tuple[float | int, float | int]) -> None:
     """Raises `InputError` unless each named number of the config lies within its limits."""
     for name, (low, high) in limits.items():
         value = getattr(config, name)
@@ -171,10 +175,12 @@ class Refiner(Protocol):
         kp_img: Float[Tensor, "b t j 2"],
         conf: Float[Tensor, "b t j"],
         p_root: Float[Tensor, "b t j 3"],
-        root_cam: Float[Tensor, "b t 3"],
+        root_cam: Float[Tensor, "b t 3"] | None,
         K: Float[Tensor, "b 3 3"],
+        *,
+        root: RootSource = "given",
     ) -> Float[Tensor, "b t j 3"]:
-        """Better p_root, metres, camera axes."""
+        """Better p_root, metres, camera axes. root_cam is read only where root is `given`."""
         ...
 
 

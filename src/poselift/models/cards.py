@@ -117,7 +117,7 @@ def config_text(*, kind: str, family: str, config: Mapping[str, Any], card: Mapp
     return json.dumps(top, indent=2, ensure_ascii=False) + "\n"
 
 
-def readme_text(*, name: str, family: str, config: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+def readme_text(*, name: str, kind: str, family: str, config: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     """The model card for people (Markdown, with the header that the Hugging Face Hub reads)."""
     licence = card.get("licence")
     lines = ["---", "library_name: poselift", "tags: [3d-human-pose, pose-lifting]"]
@@ -133,8 +133,9 @@ def readme_text(*, name: str, family: str, config: Mapping[str, Any], card: Mapp
             lines += [f"## {title}", "", "| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in value.items()), ""]
         else:
             lines += [f"**{title}:** {value}", ""]
-    lines += ["## Use", "", "```python", "from poselift.models.weights import load_model", ""]
-    lines += ['lifter = load_model("path/to/this/folder")', "```", "", "## Config", "", "```json"]
+    load = "load_model" if kind == "lifter" else f"load_{kind}"
+    lines += ["## Use", "", "```python", f"from poselift.models.weights import {load}", ""]
+    lines += [f'{kind} = {load}("path/to/this/folder")', "```", "", "## Config", "", "```json"]
     return "\n".join([*lines, json.dumps(dict(config), indent=2), "```", ""])
 
 

@@ -2,6 +2,8 @@
 
 save_model(lifter, "runs/a/model", card={"summary": ..., "data_licence": ...})
 lifter = load_model("runs/a/model")          # or the name of embedded weights, or "hf:org/name[@revision]"
+
+A model is of a kind: a lifter, a refiner (`load_refiner`) or a root model (`load_root`).
 """
 
 from __future__ import annotations
@@ -10,14 +12,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from poselift.errors import InputError, unknown_name
-from poselift.models.base import Lifter
+from poselift.models.base import Lifter, Refiner, RootModel
 from poselift.models.cards import (
     CONFIG,
     README,
@@ -31,19 +33,28 @@ from poselift.models.cards import (
 )
 from poselift.models.cards import list_models as list_models
 from poselift.models.config_json import config_from_json, config_to_json
-from poselift.models.lifters import LIFTERS, build_lifter, family_of
+from poselift.models.lifters import LIFTERS
+from poselift.models.refiners import REFINERS
+from poselift.models.roots import ROOTS
 from poselift.storage.atomic import write_folder_aside
 
-__all__ = ["find_model", "list_models", "load_model", "save_model"]
+__all__ = ["find_model", "list_models", "load_model", "load_refiner", "load_root", "save_model"]
 
-KIND = "lifter"
+KINDS: dict[str, Mapping[str, tuple[type[Any], type[nn.Module]]]] = {
+    "lifter": LIFTERS,
+    "refiner": REFINERS,
+    "root": ROOTS,
+}
+"""What a model can be: kind → {family: (config dataclass, network)}."""
 _RANDOM = {Tensor.normal_, Tensor.uniform_}
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _PICKLES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl", ".pickle", ".params", ".h5", ".npz")
 
 
-def save_model(model: Lifter, folder: str | Path, *, card: Mapping[str, Any] | None = None, half: bool = False) -> Path:
-    """Write a model folder, whole or not at all; returns it.
+def save_model(
+    model: nn.Module, folder: str | Path, *, card: Mapping[str, Any] | None = None, half: bool = False
+) -> Path:
+    """Write the folder of a lifter, a refiner or a root model, whole or not at all; returns it.
 
     card: plain values for people and for `list_models` (see `models.cards`). half: store floating weights in 16 bits
     (half the size; loading gives float32 again). Raises `OutputError` where it cannot be written.
@@ -51,12 +62,13 @@ def save_model(model: Lifter, folder: str | Path, *, card: Mapping[str, Any] | N
     from safetensors.torch import save
 
     folder, card = Path(folder), dict(card or {})
-    family, config = family_of(model.config), config_to_json(model.config)
+    kind, family = _kind_and_family(model)
+    config = config_to_json(model.config)
     state = {k: _stored(v, half) for k, v in model.state_dict().items()}
     with write_folder_aside(folder) as aside:
         (aside / WEIGHTS).write_bytes(save(state, metadata={"format": "pt", "sha256": _digest(state)}))
-        (aside / CONFIG).write_text(config_text(kind=KIND, family=family, config=config, card=card), encoding="utf-8")
-        text = readme_text(name=folder.resolve().name, family=family, config=config, card=card)
+        (aside / CONFIG).write_text(config_text(kind=kind, family=family, config=config, card=card), encoding="utf-8")
+        text = readme_text(name=folder.resolve().name, kind=kind, family=family, config=config, card=card)
         (aside / README).write_text(text, encoding="utf-8")
     return folder
 
@@ -67,11 +79,33 @@ def load_model(source: str | Path, *, device: torch.device | str = "cpu") -> Lif
     Raises `InputError` for anything else: no such model, a pickle, a config of another architecture, tensors that are
     missing, left over, of another shape, damaged or not finite.
     """
+    return cast(Lifter, _load(source, "lifter", device))
+
+
+def load_refiner(source: str | Path, *, device: torch.device | str = "cpu") -> Refiner:
+    """The refiner of a model folder, as `load_model` for lifters."""
+    return cast(Refiner, _load(source, "refiner", device))
+
+
+def load_root(source: str | Path, *, device: torch.device | str = "cpu") -> RootModel:
+    """The root model of a model folder, as `load_model` for lifters."""
+    return cast(RootModel, _load(source, "root", device))
+
+
+def _load(source: str | Path, kind: str, device: torch.device | str) -> nn.Module:
     info = find_model(source)
-    lifter = _build(info)
-    state = _read_state(info.folder / WEIGHTS, lifter)
-    lifter.load_state_dict(state)
-    return lifter.eval().to(device)
+    model = _build(info, kind)
+    model.load_state_dict(_read_state(info.folder / WEIGHTS, model))
+    return model.eval().to(device)
+
+
+def _kind_and_family(model: nn.Module) -> tuple[str, str]:
+    """The kind of a model and its name in that table, by its class."""
+    for kind, table in KINDS.items():
+        for family, (_, model_class) in table.items():
+            if type(model) is model_class:
+                return kind, family
+    raise KeyError(f"{type(model).__name__} is in no table of models")
 
 
 def find_model(source: str | Path) -> ModelInfo:
@@ -108,20 +142,21 @@ def _from_hub(source: str) -> Path:
     return Path(files[0]).parent
 
 
-def _build(info: ModelInfo) -> Lifter:
+def _build(info: ModelInfo, kind: str) -> nn.Module:
     """The network of a config, checked against the weights' header before memory is taken for it."""
-    file = info.folder / CONFIG
-    if info.kind != KIND:
-        raise InputError(file=file, field="kind", expected=KIND, found=info.kind)
-    if info.family not in LIFTERS:
-        raise unknown_name("lifter", info.family, LIFTERS, file=file)
-    config = config_from_json(LIFTERS[info.family][0], info.config, file=file)
+    file, table = info.folder / CONFIG, KINDS[kind]
+    if info.kind != kind:
+        raise InputError(file=file, field="kind", expected=kind, found=info.kind)
+    if info.family not in table:
+        raise unknown_name(kind, info.family, table, file=file)
+    config_class, model_class = table[info.family]
+    config = config_from_json(config_class, info.config, file=file)
     try:
         with torch.device("meta"), _NoInitialisation():
-            expected = {k: tuple(v.shape) for k, v in build_lifter(config).state_dict().items()}
+            expected = {k: tuple(v.shape) for k, v in model_class(config).state_dict().items()}
         _compare(expected, _shapes(info.folder / WEIGHTS), info)
         with torch.random.fork_rng(devices=[]):  # reading a model leaves the caller's random numbers alone
-            return build_lifter(config)
+            return model_class(config)
     except InputError as error:
         raise error if error.file is not None else InputError(str(error), file=file) from None
 
@@ -160,7 +195,7 @@ def _compare(expected: dict[str, tuple[int, ...]], found: dict[str, tuple[int, .
             raise InputError(what, file=file, field=name, expected=f"shape {shape}", found=f"shape {found[name]}")
 
 
-def _read_state(file: Path, lifter: Lifter) -> dict[str, Tensor]:
+def _read_state(file: Path, model: nn.Module) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -171,7 +206,7 @@ def _read_state(file: Path, lifter: Lifter) -> dict[str, Tensor]:
         raise InputError(file=file, expected="a whole safetensors file", found=error) from None
     if metadata.get("sha256") not in (None, _digest(state)):
         raise InputError("the weights are damaged: their checksum is not the stored one", file=file)
-    for name, own in lifter.state_dict().items():
+    for name, own in model.state_dict().items():
         t = state[name]
         if t.is_floating_point() != own.is_floating_point() or t.is_complex():
             raise InputError(file=file, field=name, expected=str(own.dtype), found=str(t.dtype))

@@ -1,0 +1,16 @@
+"""The refiners: `REFINERS` maps a name to (config dataclass, network). A new refiner is one file and one line here.
+
+A refiner is an `nn.Module` that follows `models.base.Refiner`; its `config` names the skeleton, statistics are buffers.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from poselift.models.refiners.erd import ResidualDescent, ResidualDescentConfig
+
+__all__ = ["REFINERS"]
+
+REFINERS: dict[str, tuple[type[Any], type[nn.Module]]] = {
+    "erd": (ResidualDescentConfig, ResidualDescent),
+}

@@ -1,0 +1,16 @@
+"""The root models: `ROOTS` maps a name to (config dataclass, network). A new one is one file and one line here.
+
+A root model is an `nn.Module` that follows `models.base.RootModel`. Closed-form solvers are in `geometry.roots`.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from poselift.models.roots.pelvis import PelvisRegressor, PelvisRegressorConfig
+
+__all__ = ["ROOTS"]
+
+ROOTS: dict[str, tuple[type[Any], type[nn.Module]]] = {
+    "pelvis": (PelvisRegressorConfig, PelvisRegressor),
+}
