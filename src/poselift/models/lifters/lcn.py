@@ -28,7 +28,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,7 +36,7 @@ from poselift.models.base import Lifter, LifterConfig, require
 from poselift.models.input_frames import InputFrameName
 from poselift.structures.skeleton import Skeleton
 
-__all__ = ["LCN", "LCNConfig", "LCNNet", "LocallyConnected", "layer_mask", "neighbourhood"]
+__all__ = ["LCN", "LCNConfig", "LCNNet", "LocallyConnected", "neighbourhood", "weight_places"]
 
 MaskLayout = Literal["block", "tiled"]
 
@@ -78,13 +78,14 @@ def neighbourhood(skeleton: Skeleton, knn: int) -> Bool[np.ndarray, "j j"]:
     return np.linalg.matrix_power(links, knn) > 0
 
 
-def layer_mask(
-    near: Bool[np.ndarray, "j j"], c_in: int, c_out: int, layout: MaskLayout
-) -> Bool[np.ndarray, "j_c_out j_c_in"]:
-    """Which entries of a layer's matrix are weights, for features in the order joint · channels + channel."""
+def weight_places(near: Bool[np.ndarray, "j j"], c_in: int, c_out: int, layout: MaskLayout) -> Int[np.ndarray, " n"]:
+    """Where in a layer's flattened matrix (j · c_out, j · c_in) its n weights stand, row after row.
+
+    Features are in the order joint · channels + channel; `tiled` reads the mask as if they were channel · j + joint.
+    """
     if layout == "tiled":
-        return np.tile(near, (c_out, c_in))
-    return np.kron(near, np.ones((c_out, c_in), dtype=bool))
+        return np.flatnonzero(np.tile(near, (c_out, c_in)))
+    return np.flatnonzero(np.kron(near, np.ones((c_out, c_in), dtype=bool)))
 
 
 class LocallyConnected(nn.Module):
@@ -97,11 +98,13 @@ class LocallyConnected(nn.Module):
 
     def __init__(self, *, near: Bool[np.ndarray, "j j"], c_in: int, c_out: int, layout: MaskLayout) -> None:
         super().__init__()
-        mask = layer_mask(near, c_in, c_out, layout)
-        self.shape = mask.shape
-        self.register_buffer("places", torch.from_numpy(np.flatnonzero(mask)), persistent=False)
-        self.weight = nn.Parameter(torch.empty(len(self.places)))
-        self.bias = nn.Parameter(torch.empty(len(mask)))
+        self.shape = (len(near) * c_out, len(near) * c_in)
+        places = torch.empty(int(near.sum()) * c_in * c_out, dtype=torch.int64)
+        if not places.is_meta:  # a network without memory, of which only the shapes are wanted
+            places.copy_(torch.from_numpy(weight_places(near, c_in, c_out, layout)))
+        self.register_buffer("places", places, persistent=False)
+        self.weight = nn.Parameter(torch.empty(len(places)))
+        self.bias = nn.Parameter(torch.empty(self.shape[0]))
         fan = c_in * c_out  # published: Kaiming uniform (a = √3) that takes one pair of joints for its fan
         nn.init.uniform_(self.weight, -math.sqrt(1.5 / fan), math.sqrt(1.5 / fan))
         nn.init.uniform_(self.bias, -1 / math.sqrt(fan), 1 / math.sqrt(fan))
