@@ -3,6 +3,7 @@
 from poselift.models.base import Lifter, LifterConfig
 from poselift.models.lifters.lcn import LCN, LCNConfig
 from poselift.models.lifters.residual_mlp import ResidualMLP, ResidualMLPConfig
+from poselift.models.lifters.semgcn import SemGCN, SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 __all__ = ["LIFTERS", "build_lifter", "family_of"]
@@ -11,6 +12,7 @@ LIFTERS: dict[str, tuple[type[LifterConfig], type[Lifter]]] = {
     "simple_baseline": (SimpleBaselineConfig, SimpleBaseline),
     "residual_mlp": (ResidualMLPConfig, ResidualMLP),
     "lcn": (LCNConfig, LCN),
+    "semgcn": (SemGCNConfig, SemGCN),
 }
 
 
