@@ -62,6 +62,14 @@ def truncated(folder: Path) -> Path:
     return file
 
 
+def array(shape: tuple[int, ...]) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        np.save(folder / "people.npy", np.ones(shape))
+        return folder / "people.npy"
+
+    return make
+
+
 def declared(folder: Path) -> Path:
     """An npz that says it holds 10^9 frames."""
     file = folder / "people.npz"
@@ -81,6 +89,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], Path], str]] = {
     "truncated json": (text('{"annotations": [{"keypoints": [1, 2'), "people.json"),
     "json of another tool": (text(json.dumps({"version": 3, "scenes": [1, 2]})), "none of the known formats"),
     "text": (text("hello", "people.txt"), "none of the known formats"),
+    "array of another shape": (array((350, 34)), "expected numbers of shape (frames, joints, 2 or 3)"),
     "empty folder": (lambda folder: (folder / "empty").mkdir() or folder / "empty", "empty folder"),
     "joints of another skeleton": (npz({"skeleton": "halpe26"}), "expected 26 of halpe26, found 17"),
     "unknown skeleton": (npz({"skeleton": "h36m71"}), "did you mean 'h36m17'"),

@@ -192,3 +192,16 @@ def test_describe_keypoints(tmp_path: Path) -> None:
     np.save(tmp_path / "kp.npy", kp)
     told = describe(tmp_path / "kp.npy", options=ReadOptions(skeleton="h36m17", fps=50))
     assert {c.name: c.verdict for c in told.checks}["upright"] == "warning"
+
+
+def test_a_cut_recording_in_a_cmu_download_is_named(tmp_path: Path) -> None:
+    source = Path(__file__).parents[1] / "fixtures" / "cmu_asfamc"
+    cut = next(iter(sorted(source.rglob("*.amc"))))
+    folder = tmp_path / "subjects" / cut.parent.name
+    folder.mkdir(parents=True)
+    for skeleton_file in cut.parent.glob("*.asf"):
+        (folder / skeleton_file.name).write_bytes(skeleton_file.read_bytes())
+    (folder / cut.name).write_bytes(cut.read_bytes()[:4000])
+    with pytest.raises(InputError, match=cut.name):
+        prepare(tmp_path / "subjects", tmp_path / "motion.npz")
+    assert not (tmp_path / "motion.npz").exists()

@@ -75,6 +75,7 @@ def test_videopose3d_own_video(tmp_path: Path) -> None:
     meta = {"layout_name": "coco", "num_joints": 17, "video_metadata": {"skate.mp4": {"w": 1280, "h": 720}}}
     (clip,) = read(vp3d(tmp_path / "data_2d_custom_my.npz", {"skate.mp4": {"custom": [P[0]]}}, meta))
     assert clip.meta == {
+        "name": "skate.mp4/custom.0",
         "subject": "skate.mp4",
         "action": "custom",
         "camera": 0,

@@ -82,6 +82,7 @@ def test_coco_tracks_videos_and_frames(tmp_path: Path) -> None:
         a["track_id"] = 30 + (k % 2 if (k // 2) % 3 != 1 else 1 - k % 2)
     found = read(dump(tmp_path, value))
     assert [(c.meta["video"], c.track_id) for c in found] == [("0", 30), ("0", 31), ("1", 30), ("1", 31)]
+    assert len({c.meta["name"] for c in found}) == 2  # a scene each
     assert found[0].frame_numbers.tolist() == list(range(2, 13))
     assert found[0].seen.tolist() == [t % 2 == 0 for t in range(2, 13)]
     np.testing.assert_allclose(found[0].kp_img[-1], p[0, 0, :, :2], atol=1e-3)

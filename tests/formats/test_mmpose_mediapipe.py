@@ -126,7 +126,7 @@ def test_mediapipe_shapes(shape: str, tmp_path: Path) -> None:
     same(path, p, ReadOptions(size_wh=SIZE), atol=1e-2)
     (clip,) = read(path, options=ReadOptions(size_wh=SIZE))
     np.testing.assert_allclose(clip.confidence, p[0, ..., 2], atol=1e-4)
-    with pytest.raises(InputError, match="give its size"):
+    with pytest.raises(InputError, match=r"give its size \(--image-size"):
         read(path)
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keypoint_files
 import poselift
 from flat_lifter import CAMERA, Flat, pose, root, save_keypoints, walking_clip, with_gap
 from poselift.errors import InputError, MissingExtraError, OutputError
 from poselift.formats import read
 from poselift.pipeline import outputs, spool
 from poselift.pipeline.lift import lift
-from poselift.structures import Clip, skeleton
+from poselift.structures import Camera, Clip, skeleton
 
 
 def two_people() -> list[Clip]:
@@ -122,6 +123,31 @@ def test_two_recordings_become_two_scenes(tmp_path: Path):
     lifted = lift(clips, model=Flat(), out=tmp_path / "out", formats=["npz", "csv"])
     assert list(lifted.files) == [f"00{i}_S1_Walking_{i + 1}/{f}" for i in (0, 1) for f in ("npz", "csv")]
     assert all(p.is_file() for paths in lifted.files.values() for p in paths)
+
+
+def test_every_take_and_camera_of_a_videopose3d_file_is_a_scene(tmp_path: Path):
+    file = keypoint_files.videopose3d_2d(tmp_path).path
+    lifted = lift(file, model=Flat(), out=tmp_path / "out", formats=["npz"], focal=1145.0)
+    assert list(lifted.files) == [f"00{k}_S9_Walking_1.{k}/npz" for k in range(4)]
+
+
+def test_a_lens_whose_distortion_cannot_be_undone():
+    clip = walking_clip(5)
+    lens = Camera.from_focal(focal=1000.0, size_wh=(1280, 720), dist=np.full(5, 1e9))
+    with pytest.raises(InputError, match="camera dist: expected a lens distortion that can be undone"):
+        lift(clip, model=Flat(), camera=lens)
+    kp = clip.kp_img.copy()
+    kp[2] += (9000, 0)  # far outside of the image, where this lens has no inverse
+    lens = Camera.from_focal(focal=1000.0, size_wh=(1280, 720), dist=np.array([-0.2, 0, 0, 0, 0]))
+    (found,) = lift(clip.replace(kp_img=kp), model=Flat(), camera=lens).clips
+    assert found.seen.tolist() == [True, True, False, True, True]
+
+
+def test_coordinates_beyond_any_image_name_the_file(tmp_path: Path):
+    clip = walking_clip(5)
+    np.save(tmp_path / "far.npy", clip.kp_img * 1e6)
+    with pytest.raises(InputError, match=r"far\.npy: keypoints: expected pixels up to 100000"):
+        lift(tmp_path / "far.npy", skeleton="h36m17", model=Flat())
 
 
 def test_the_same_number_twice_is_told_apart():

@@ -42,12 +42,15 @@ def prepare(
 
 def _read_all(path: Path) -> list[Motion]:
     try:
-        if detect(path).name == "asfamc":
-            return read_raw(path, UNSTATED)  # read_motion would cut already
-        return read_motion(path)
+        reader = detect(path)
     except InputError:
         if path.is_file():
             raise
+        reader = None
+    if reader is not None and reader.name == "asfamc":
+        return read_raw(path, UNSTATED)  # read_motion would cut already
+    if reader is not None and (reader.gives == "motion" or path.is_file()):
+        return read_motion(path)
     found: list[Motion] = []
     for file in (f for s in ("*.npz", "*.bvh") for f in sorted(path.rglob(s))):
         if detect(file).gives == "motion":

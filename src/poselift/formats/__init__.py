@@ -90,7 +90,12 @@ def _explain(path: Path) -> None:
         elif path.suffix in (".npz", ".npy"):
             from poselift.storage.arrays import npy_header, npz_headers
 
-            (npz_headers if path.suffix == ".npz" else npy_header)(path)
+            if path.suffix == ".npz":
+                npz_headers(path)
+            else:
+                header = npy_header(path)
+                want = "numbers of shape (frames, joints, 2 or 3) or (frames, people, joints, 2 or 3)"
+                raise InputError(file=path, expected=want, found=f"{header.dtype} of shape {header.shape}")
 
 
 def _reader(path: str | Path, format: str | None) -> Reader:

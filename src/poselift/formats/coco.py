@@ -111,7 +111,7 @@ def _annotations(value: dict[str, Any], path: Path, options: ReadOptions) -> lis
             conf=seen[rows],
             size_wh=size,
             track=_tracks(frame, [people[k] for k in rows]),
-            meta={"video": video} if video else {},
+            meta={"name": f"video {video}", "video": video} if video else {},
         )
     return clips
 

@@ -122,7 +122,7 @@ def read(path: Path, options: ReadOptions) -> list[Clip]:
         raise InputError(file=path, field="landmarks", expected="parts of the image (0 to 1)", found="larger numbers")
     size = options.image_size or _size(facts, path)
     if size is None:
-        raise InputError("landmarks are parts of the image: give its size (--size WIDTH HEIGHT)", file=path)
+        raise InputError("landmarks are parts of the image: give its size (--image-size WIDTH HEIGHT)", file=path)
     chosen = options.skeleton_or(skeleton("mediapipe33"), file=path, joints=_COUNT)
     return clips_from_rows(
         file=path,

@@ -35,7 +35,7 @@ def sniff(path: Path) -> bool:
 
 
 def read(path: Path, options: ReadOptions) -> list[Clip]:
-    """One clip per subject, action and camera, with these three in its meta. Raises `InputError`."""
+    """One clip per subject, action and camera: its meta says them, and its `name` is the three. Raises `InputError`."""
     data = load_npz(path, names=("positions_2d", "metadata"))
     if "positions_2d" not in data:
         raise InputError(file=path, expected="an array 'positions_2d'", found=", ".join(data) or "none of ours")
@@ -108,7 +108,7 @@ def _clip(
     options: ReadOptions,
     path: Path,
 ) -> Clip:
-    said: dict[str, Any] = {"subject": subject, "action": action, "camera": k}
+    said: dict[str, Any] = {"name": f"{subject}/{action}.{k}", "subject": subject, "action": action, "camera": k}
     size, fps = None, None
     if subject in _H36M_SUBJECTS:
         fps = 50.0

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from poselift.errors import InputError
+from poselift.geometry.projection import undistort
 from poselift.pipeline.intrinsics import CameraOptions, ChosenCamera, choose_camera
 from poselift.pipeline.stage import MIN_JOINTS, Survey, Track, survey
-from poselift.structures import Clip
+from poselift.structures import Camera, Clip
 
 __all__ = ["Scene", "make_scenes"]
 
@@ -55,7 +57,7 @@ def make_scenes(tracks: Sequence[Track], options: CameraOptions, *, file: str) -
         raise InputError(file=file, expected=f"a frame with at least {MIN_JOINTS} joints of a person", found=found)
     if options.camera is None and max(m.survey.reach.max() for m in people) <= 2:
         raise InputError(file=file, field="keypoints", expected="pixels", found="nothing above 2 (0 to 1: normalised?)")
-    scenes = [_scene(group, options) for group in _by_recording(people).values()]
+    scenes = [_scene(group, options, file) for group in _by_recording(people).values()]
     for i, scene in enumerate(scenes):
         scene.name = "" if len(scenes) == 1 else f"{i:03d}_{_slug(scene)}"
     return scenes
@@ -76,14 +78,25 @@ def _by_recording(members: Sequence[_Member]) -> dict[tuple[object, ...], list[_
     return groups
 
 
-def _scene(group: Sequence[_Member], options: CameraOptions) -> Scene:
+def _scene(group: Sequence[_Member], options: CameraOptions, file: str) -> Scene:
     """The people of one recording under one camera, each with a number of their own."""
     reach = np.max([m.survey.reach for m in group], axis=0).tolist()
-    chosen = choose_camera(options, stated=group[0].head.camera, size_wh=group[0].size_wh, reach=reach)
+    try:
+        chosen = choose_camera(options, stated=group[0].head.camera, size_wh=group[0].size_wh, reach=reach)
+    except InputError as error:
+        raise InputError(str(error), file=file) from None
     tracks: list[Track] = [m.track for m in group]
     if len({m.head.track_id for m in group}) < len(group):
         tracks = [_Renumbered(track, i) for i, track in enumerate(tracks)]
-    return Scene(name="", camera=chosen, tracks=tracks, surveys=[m.survey for m in group])
+    surveys = [m.survey for m in group]
+    if chosen.camera.dist is not None:
+        through: list[Track] = [_InLens(track, chosen.camera) for track in tracks]
+        seen = [(t, s) for t, s in ((t, survey(t)) for t in through) if s.seen.any()]
+        tracks, surveys = [t for t, _ in seen], [s for _, s in seen]
+        if not tracks:
+            want = "a lens distortion that can be undone where the keypoints are"
+            raise InputError(file=file, field="camera dist", expected=want, found=chosen.camera.dist.tolist())
+    return Scene(name="", camera=chosen, tracks=tracks, surveys=surveys)
 
 
 @dataclass(frozen=True)
@@ -98,6 +111,23 @@ class _Renumbered:
 
     def __getitem__(self, frames: slice, /) -> Clip:
         return self.track[frames].replace(track_id=self.track_id)
+
+
+@dataclass(frozen=True)
+class _InLens:
+    """A track through a distorting lens: keypoints where its distortion cannot be undone count as missing."""
+
+    track: Track
+    camera: Camera
+
+    def __len__(self) -> int:
+        return len(self.track)
+
+    def __getitem__(self, frames: slice, /) -> Clip:
+        clip = self.track[frames]
+        kp, K = torch.from_numpy(clip.kp_img).double(), torch.from_numpy(self.camera.K)
+        good = torch.isfinite(undistort(kp, K, torch.as_tensor(self.camera.dist))).all(-1).numpy()
+        return clip.replace(conf=np.where(good, clip.confidence, np.float32(0)))
 
 
 def _slug(scene: Scene) -> str:

@@ -163,7 +163,10 @@ class Camera:
             extra: dict[str, Any] = {
                 k: _matrix(data[k], shape, f"camera {k}") for k, shape in shapes.items() if data.get(k) is not None
             }
-            size_wh = tuple(data["size_wh"])
+            size_wh = data["size_wh"]
+            if not isinstance(size_wh, (list, tuple)) or len(size_wh) != 2:
+                raise InputError(field="camera size_wh", expected="[width, height]", found=size_wh)
+            size_wh = (size_wh[0], size_wh[1])
             if "K" in data:
                 return cls(K=_matrix(data["K"], (3, 3), "camera K"), size_wh=size_wh, **extra)
             if "focal" in data:
