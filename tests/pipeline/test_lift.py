@@ -217,6 +217,13 @@ class TestNothingHalfWritten:
         assert (out / "mine.txt").read_text() == "mine"
         assert len(read(out / "poses.npz")) == 1
 
+    def test_nobody_from_an_earlier_result_stays(self, tmp_path: Path):
+        out = tmp_path / "out"
+        lift(two_people(), model=Flat(), out=out, formats=["bvh"])
+        assert len(list(out.glob("poses_track*.bvh"))) == 2
+        lift(walking_clip(4), model=Flat(), out=out, formats=["bvh"])
+        assert len(list(out.glob("poses_track*.bvh"))) == 1
+
     def test_lifting_onto_the_input_itself(self, tmp_path: Path):
         file = save_keypoints(tmp_path / "poses.npz", two_people())
         lift(file, model=Flat(), out=tmp_path, formats=["npz"])

@@ -106,8 +106,17 @@ def lift(
                 else:
                     run.write(scene, aside / scene.name, names, truth)
         result.files = {k: [Path(out) / f.relative_to(aside) for f in files] for k, files in result.files.items()}
+        _drop_stale(result.files.get("bvh", []))
     result.notes = [*run.notes(), *left_out]
     return result
+
+
+def _drop_stale(written: list[Path]) -> None:
+    """Remove the animations of people whom an earlier result in the same folders had and this one has not."""
+    for folder in {f.parent for f in written}:
+        for file in folder.glob("poses_track*.bvh"):
+            if file not in written:
+                file.unlink()
 
 
 @contextmanager
