@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from poselift.data.bank import Batch
 from poselift.data.datasets import BatchSource, dataset_clips, dataset_source
-from poselift.errors import InputError, PoseliftError, unknown_name
-from poselift.metrics import FIGURES
+from poselift.errors import InputError, PoseliftError
 from poselift.models.base import Lifter
 from poselift.models.lifters import build_lifter
 from poselift.models.weights import save_model
@@ -28,7 +27,7 @@ from poselift.structures import Clip
 from poselift.train.checkpoint import load_state, save_state, to_device
 from poselift.train.evaluate import evaluate_clips
 from poselift.train.journal import Journal
-from poselift.train.recipes import Recipe, Schedule
+from poselift.train.recipes import Recipe, Schedule, check_recipe
 from poselift.train.statistics import fit_statistics
 
 __all__ = ["NotFiniteError", "TrainOptions", "train"]
@@ -83,26 +82,6 @@ def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) 
     finally:
         journal.close()
     return out / MODEL
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Raises `InputError` for numbers that no run can have, before anything is written."""
-    plan, data = recipe.schedule, recipe.data
-    counts = {f"schedule.{n}": getattr(plan, n) for n in ("steps", "batch", "decay_steps")}
-    counts |= {f"schedule.{n}": getattr(plan, n) for n in ("validate_every", "save_every", "log_every")}
-    counts |= {f"data.{n}": getattr(data, n) for n in ("validation_every", "train_every")}
-    for field, value in counts.items():
-        if value < 1:
-            raise InputError(field=field, expected="1 or more", found=value)
-    if not (math.isfinite(plan.lr) and plan.lr > 0):
-        raise InputError(field="schedule.lr", expected="a positive number", found=plan.lr)
-    for name in ("weight_decay", "warmup", "clip_norm"):
-        if not (math.isfinite(getattr(plan, name)) and getattr(plan, name) >= 0):
-            raise InputError(field=f"schedule.{name}", expected="0 or more", found=getattr(plan, name))
-    if not 0 <= plan.ema < 1:
-        raise InputError(field="schedule.ema", expected="0 or more and below 1", found=plan.ema)
-    if plan.metric not in FIGURES:
-        raise unknown_name("figure in schedule.metric", plan.metric, FIGURES)
 
 
 def _fabric(options: TrainOptions) -> Any:

@@ -5,11 +5,13 @@ The command line grows out of these classes: every field can be overridden and i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from poselift.data.datasets import DataConfig
-from poselift.errors import unknown_name
+from poselift.errors import InputError, unknown_name
+from poselift.metrics import FIGURES
 from poselift.models.base import LifterConfig
 from poselift.models.lifters.lcn import LCNConfig
 from poselift.models.lifters.residual_mlp import ResidualMLPConfig
@@ -17,7 +19,7 @@ from poselift.models.lifters.semgcn import SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.train.objectives import SupervisedConfig
 
-__all__ = ["RECIPES", "Recipe", "Schedule", "recipe"]
+__all__ = ["RECIPES", "Recipe", "Schedule", "check_recipe", "recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +61,6 @@ class Schedule:
 
     def lr_at(self, step: int) -> float:
         """Learning rate of a step (0-based)."""
-        import math
-
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         if self.decay == "cosine":
@@ -146,6 +146,26 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=1.0,
     ),
 }
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises `InputError` for numbers that no run can have, before anything is written."""
+    plan, data = recipe.schedule, recipe.data
+    counts = {f"schedule.{n}": getattr(plan, n) for n in ("steps", "batch", "decay_steps")}
+    counts |= {f"schedule.{n}": getattr(plan, n) for n in ("validate_every", "save_every", "log_every")}
+    counts |= {f"data.{n}": getattr(data, n) for n in ("validation_every", "train_every")}
+    for key, value in counts.items():
+        if value < 1:
+            raise InputError(field=key, expected="1 or more", found=value)
+    if not (math.isfinite(plan.lr) and plan.lr > 0):
+        raise InputError(field="schedule.lr", expected="a positive number", found=plan.lr)
+    for name in ("weight_decay", "warmup", "clip_norm"):
+        if not (math.isfinite(getattr(plan, name)) and getattr(plan, name) >= 0):
+            raise InputError(field=f"schedule.{name}", expected="0 or more", found=getattr(plan, name))
+    if not 0 <= plan.ema < 1:
+        raise InputError(field="schedule.ema", expected="0 or more and below 1", found=plan.ema)
+    if plan.metric not in FIGURES:
+        raise unknown_name("figure in schedule.metric", plan.metric, FIGURES)
 
 
 def recipe(name: str) -> Recipe:
