@@ -178,9 +178,10 @@ class Refiner(Protocol):
         root_cam: Float[Tensor, "b t 3"] | None,
         K: Float[Tensor, "b 3 3"],
         *,
-        root: RootSource = "given",
+        root: RootSource | None = None,
     ) -> Float[Tensor, "b t j 3"]:
-        """Better p_root, metres, camera axes. root_cam is read only where root is `given`."""
+        """Better p_root, metres, camera axes. root: None is the source it was trained with (`config.root`); root_cam is
+        read only where the source is `given`."""
         ...
 
 

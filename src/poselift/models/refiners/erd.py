@@ -60,6 +60,8 @@ class ResidualDescentConfig:
     """Probability that a feature is dropped in training."""
     pca: int = 0
     """If positive, x and q are projected on that many principal components (published: 30)."""
+    root: RootSource = "given"
+    """Where the root came from in training, and comes from where nothing else is said."""
 
 
 class _Regressor(nn.Module):
@@ -116,7 +118,7 @@ class ResidualDescent(nn.Module):
         root_cam: Float[Tensor, "b t 3"] | None,
         K: Float[Tensor, "b 3 3"],
         *,
-        root: RootSource = "given",
+        root: RootSource | None = None,
     ) -> Float[Tensor, "b t j 3"]:
         """Better p_root, metres, camera axes: the last pose of `descend`."""
         return self.descend(kp_img, conf, p_root, root_cam, K, root=root)[-1]
@@ -129,16 +131,17 @@ class ResidualDescent(nn.Module):
         root_cam: Float[Tensor, "b t 3"] | None,
         K: Float[Tensor, "b 3 3"],
         *,
-        root: RootSource = "given",
+        root: RootSource | None = None,
         first: int = 0,
         last: int | None = None,
     ) -> list[Float[Tensor, "b t j 3"]]:
         """Every pose on the way, metres: p_root itself, then one after each of the regressors [first, last).
 
-        root: see `RootSource`. A joint with conf 0 has no influence on the other joints. A frame in which nothing is
+        root: see `RootSource`; None is the one of the config. A joint with conf 0 has no influence on the other joints. A frame in which nothing is
         seen, or whose root is not known or not in front of the camera, keeps its pose.
         Raises `InputError` for poses of another skeleton, or for `root="given"` without root_cam.
         """
+        root = root or self.config.root
         j, dtype = len(self.skeleton), self.mean2d.dtype
         if p_root.shape[-2] != j:
             raise InputError(field="refiner", expected=f"{j} joints ({self.skeleton.name})", found=p_root.shape[-2])
