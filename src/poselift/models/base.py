@@ -20,7 +20,9 @@ from poselift.errors import InputError
 from poselift.models.input_frames import InputFrame, InputFrameName, input_frame
 from poselift.structures.skeleton import Skeleton, skeleton
 
-__all__ = ["Lifter", "LifterConfig", "Refiner", "RootModel", "RootSource", "require", "to_camera", "to_look"]
+__all__ = [
+    "Lifter", "LifterConfig", "Refiner", "RefinerConfig", "RootModel", "RootSource", "require", "to_camera", "to_look",
+]  # fmt: skip
 
 RootSource = Literal["given", "least_squares", "resolved"]
 """Where a refiner has the root from: `given` with the pose (the truth, a root model, …), solved by `least_squares` once
@@ -164,11 +166,24 @@ def to_look(p_cam: Float[Tensor, "*b j 3"], R_look_cam: Float[Tensor, "*b 3 3"])
     return p_cam @ R_look_cam.mT
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefinerConfig:
+    """What the config of every refiner says."""
+
+    skeleton: str = "h36m17"
+    """Layout of the joints."""
+    root: RootSource = "given"
+    """Where the root came from in training, and comes from where nothing else is said."""
+
+
 @runtime_checkable
 class Refiner(Protocol):
     """A network that corrects a root-relative pose and knows nothing of the lifter that made it."""
 
     skeleton: Skeleton
+
+    @property
+    def config(self) -> RefinerConfig: ...
 
     def refine(
         self,

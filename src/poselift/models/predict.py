@@ -1,14 +1,16 @@
-"""A lifter over a whole sequence: every frame of the input gives one pose."""
+"""A lifter, and a refiner after it, over a whole sequence: every frame of the input gives one pose."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from poselift.models.base import Lifter
+from poselift.models.base import Lifter, Refiner, RootModel, RootSource
 
-__all__ = ["lift_frames"]
+__all__ = ["Refinement", "lift_frames"]
 
 
 @torch.no_grad()
@@ -36,3 +38,40 @@ def lift_frames(
     before = field - 1 if lifter.causal else (field - 1) // 2
     index = torch.arange(-before, t + field - 1 - before, device=kp_img.device).clamp(0, t - 1)
     return lifter.lift(kp_img[index][None], conf[index][None], K[:1], size_wh[:1], flip_average=flip_average)[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Refinement:
+    """A refiner and where it has the root from.
+
+    root: None is the source that the refiner was trained with. root_model: locates the root where it is to be `given`
+    and nobody gives it.
+    """
+
+    refiner: Refiner
+    root: RootSource | None = None
+    root_model: RootModel | None = None
+
+    @property
+    def source(self) -> RootSource:
+        """Where the root comes from."""
+        return self.root or self.refiner.config.root
+
+    @torch.no_grad()
+    def frames(
+        self,
+        kp_img: Float[Tensor, "t j 2"],
+        conf: Float[Tensor, "t j"],
+        p_root: Float[Tensor, "t j 3"],
+        K: Float[Tensor, "#t 3 3"],
+        root_cam: Float[Tensor, "t 3"] | None = None,
+    ) -> Float[Tensor, "t j 3"]:
+        """Better p_root, metres, camera axes, of each frame by itself. The keypoints are those of a straight camera.
+
+        Raises `InputError` for poses of another skeleton, or where the root should be given and is not.
+        """
+        kp, conf, p, K = kp_img[:, None], conf[:, None], p_root[:, None], K.expand(len(p_root), 3, 3)
+        at = None if root_cam is None else root_cam[:, None]
+        if self.root_model is not None and self.source == "given":
+            at = self.root_model.locate(kp, conf, p, K)
+        return self.refiner.refine(kp, conf, p, at, K, root=self.source)[:, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,12 @@ from poselift.geometry.projection import undistort
 from poselift.geometry.roots import root_least_squares
 from poselift.metrics import Report
 from poselift.models.base import Lifter
-from poselift.models.predict import lift_frames
+from poselift.models.predict import Refinement, lift_frames
 from poselift.models.weights import load_model
 from poselift.storage.atomic import write_aside
-from poselift.structures import Clip
+from poselift.structures import Clip, Skeleton
 
-__all__ = ["evaluate", "evaluate_clips", "save_report"]
+__all__ = ["evaluate", "evaluate_clips", "predictions", "refined", "report_on", "save_report"]
 
 CHUNK = 8192
 """Frames in one go through a single-frame lifter."""
@@ -35,15 +35,19 @@ def evaluate(
     every: int = 1,
     device: str = "cpu",
     flip_average: bool = False,
+    refinement: Refinement | None = None,
     out: str | Path | None = None,
 ) -> Report:
     """Evaluate a model (folder, embedded name, hub id or lifter) on a split of a data set, absolute root included.
 
+    refinement: what corrects the poses; a root that is to be given is the truth, unless there is a root model.
     out: folder for report.json, report.md and the plots. Raises `InputError`, `OutputError`.
     """
     lifter = model if isinstance(model, Lifter) else load_model(model, device=device)
     clips = dataset_clips(data, split, every)
-    report = evaluate_clips(lifter, clips, device=device, flip_average=flip_average, absolute=True)
+    report = evaluate_clips(
+        lifter, clips, device=device, flip_average=flip_average, refinement=refinement, absolute=True
+    )
     if out is not None:
         save_report(report, Path(out))
     return report
@@ -73,14 +77,23 @@ def evaluate_clips(
     *,
     device: torch.device | str = "cpu",
     flip_average: bool = False,
+    refinement: Refinement | None = None,
     absolute: bool = False,
 ) -> Report:
     """Report over clips with truth. `absolute` adds the root by least squares and its error.
 
-    The lifter must be in eval mode and on `device`. Raises `InputError` for clips without camera or truth.
+    Lifter and refiner must be in eval mode and on `device`. Raises `InputError` for clips without camera or truth.
     """
-    report = Report(lifter.skeleton)
-    for clip, pred in zip(clips, predictions(lifter, clips, device=device, flip_average=flip_average), strict=True):
+    poses = predictions(lifter, clips, device=device, flip_average=flip_average)
+    if refinement is not None:
+        poses = refined(refinement, clips, poses, device=device)
+    return report_on(poses, clips, lifter.skeleton, absolute=absolute)
+
+
+def report_on(poses: Iterable[Tensor], clips: Sequence[Clip], skeleton: Skeleton, *, absolute: bool = False) -> Report:
+    """Report on the pose (t, j, 3) metres of each clip; see `evaluate_clips`."""
+    report = Report(skeleton)
+    for clip, pred in zip(clips, poses, strict=True):
         if clip.p_root is None:
             raise InputError(field=str(clip.meta.get("name", "clip")), expected="3D truth", found="none")
         root_pred = root_target = None
@@ -108,6 +121,38 @@ def _straight(clip: Clip) -> Tensor:
     return undistort(kp.double(), torch.tensor(camera.K), torch.tensor(camera.dist)).to(kp.dtype)
 
 
+def refined(
+    refinement: Refinement, clips: Sequence[Clip], poses: Iterable[Tensor], *, device: torch.device | str = "cpu"
+) -> Iterator[Tensor]:
+    """p_root (t, j, 3) metres of each clip, better; many clips make one batch. The root is the truth where `given`."""
+    held: list[tuple[Clip, Tensor]] = []
+    for pair in zip(clips, poses, strict=True):
+        held.append(pair)
+        if sum(len(c) for c, _ in held) >= CHUNK:
+            yield from _refined_together(refinement, held, device)
+            held = []
+    if held:
+        yield from _refined_together(refinement, held, device)
+
+
+def _refined_together(
+    refinement: Refinement, held: list[tuple[Clip, Tensor]], device: torch.device | str
+) -> Sequence[Tensor]:
+    clips = [c for c, _ in held]
+    K, _ = _cameras(clips, np.repeat(np.arange(len(clips)), [len(c) for c in clips]))
+    kp, conf = torch.cat([_straight(c) for c in clips]), torch.from_numpy(np.concatenate([c.confidence for c in clips]))
+    roots = [np.full((len(c), 3), np.nan, np.float32) if c.root_cam is None else c.root_cam for c in clips]
+    p, at = torch.cat([p for _, p in held]), torch.from_numpy(np.concatenate(roots).astype(np.float32))
+    inputs = (x.to(device) for x in (kp, conf, p, K, at))
+    return refinement.frames(*inputs).cpu().split([len(c) for c in clips])
+
+
+def _cameras(clips: Sequence[Clip], owner: np.ndarray) -> tuple[Tensor, Tensor]:
+    """K (n, 3, 3) and image size (n, 2) of the clip that each of n frames belongs to."""
+    K = torch.tensor(np.stack([c.camera.K for c in clips if c.camera]), dtype=torch.float32)[owner]
+    return K, torch.tensor([c.camera.size_wh for c in clips if c.camera], dtype=torch.float32)[owner]
+
+
 @torch.no_grad()
 def predictions(
     lifter: Lifter, clips: Sequence[Clip], *, device: torch.device | str = "cpu", flip_average: bool = False
@@ -130,8 +175,7 @@ def predictions(
 def _together(lifter: Lifter, clips: list[Clip], device: torch.device | str, flip_average: bool) -> Sequence[Tensor]:
     lengths = [len(c) for c in clips]
     owner = np.repeat(np.arange(len(clips)), lengths if lifter.receptive_field == 1 else 1)
-    K = torch.tensor(np.stack([c.camera.K for c in clips if c.camera]), dtype=torch.float32)[owner]
-    size = torch.tensor([c.camera.size_wh for c in clips if c.camera], dtype=torch.float32)[owner]
+    K, size = _cameras(clips, owner)
     # rays need a straight camera; lifters of pixels get what they were trained on, lens and all
     straight = lifter.config.input_frame == "look_at"
     kp = torch.cat([_straight(c) if straight else torch.from_numpy(c.kp_img) for c in clips])

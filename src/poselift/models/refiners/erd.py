@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from poselift.errors import InputError
 from poselift.geometry.projection import project
 from poselift.geometry.roots import root_least_squares
-from poselift.models.base import RootSource, require
+from poselift.models.base import RefinerConfig, RootSource, require
 from poselift.structures.skeleton import Skeleton, skeleton
 
 __all__ = ["Features", "ResidualDescent", "ResidualDescentConfig"]
@@ -42,11 +42,9 @@ _METRES = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResidualDescentConfig:
+class ResidualDescentConfig(RefinerConfig):
     """The defaults are the published ones."""
 
-    skeleton: str = "h36m17"
-    """Layout of the joints."""
     features: Features = "delta"
     """What a step sees, x observed and q projected keypoints, standardised: `delta` x - q, `proj` q, `ori` x,
     `cat` x and x - q, `catproj` x and q."""
@@ -60,8 +58,6 @@ class ResidualDescentConfig:
     """Probability that a feature is dropped in training."""
     pca: int = 0
     """If positive, x and q are projected on that many principal components (published: 30)."""
-    root: RootSource = "given"
-    """Where the root came from in training, and comes from where nothing else is said."""
 
 
 class _Regressor(nn.Module):
@@ -137,8 +133,8 @@ class ResidualDescent(nn.Module):
     ) -> list[Float[Tensor, "b t j 3"]]:
         """Every pose on the way, metres: p_root itself, then one after each of the regressors [first, last).
 
-        root: see `RootSource`; None is the one of the config. A joint with conf 0 has no influence on the other joints. A frame in which nothing is
-        seen, or whose root is not known or not in front of the camera, keeps its pose.
+        root: see `RootSource`; None is the one of the config. A joint with conf 0 has no influence on the other joints.
+        A frame in which nothing is seen, or whose root is not known or not in front of the camera, keeps its pose.
         Raises `InputError` for poses of another skeleton, or for `root="given"` without root_cam.
         """
         root = root or self.config.root
