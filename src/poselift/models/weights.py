@@ -33,19 +33,11 @@ from poselift.models.cards import (
 )
 from poselift.models.cards import list_models as list_models
 from poselift.models.config_json import config_from_json, config_to_json
-from poselift.models.lifters import LIFTERS
-from poselift.models.refiners import REFINERS
-from poselift.models.roots import ROOTS
+from poselift.models.kinds import KINDS, kind_and_family
 from poselift.storage.atomic import write_folder_aside
 
 __all__ = ["find_model", "list_models", "load_model", "load_refiner", "load_root", "save_model"]
 
-KINDS: dict[str, Mapping[str, tuple[type[Any], type[nn.Module]]]] = {
-    "lifter": LIFTERS,
-    "refiner": REFINERS,
-    "root": ROOTS,
-}
-"""What a model can be: kind → {family: (config dataclass, network)}."""
 _RANDOM = {Tensor.normal_, Tensor.uniform_}
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _PICKLES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl", ".pickle", ".params", ".h5", ".npz")
@@ -62,7 +54,7 @@ def save_model(
     from safetensors.torch import save
 
     folder, card = Path(folder), dict(card or {})
-    kind, family = _kind_and_family(model)
+    kind, family = kind_and_family(model.config)
     config = config_to_json(model.config)
     state = {k: _stored(v, half) for k, v in model.state_dict().items()}
     with write_folder_aside(folder) as aside:
@@ -97,15 +89,6 @@ def _load(source: str | Path, kind: str, device: torch.device | str) -> nn.Modul
     model = _build(info, kind)
     model.load_state_dict(_read_state(info.folder / WEIGHTS, model))
     return model.eval().to(device)
-
-
-def _kind_and_family(model: nn.Module) -> tuple[str, str]:
-    """The kind of a model and its name in that table, by its class."""
-    for kind, table in KINDS.items():
-        for family, (_, model_class) in table.items():
-            if type(model) is model_class:
-                return kind, family
-    raise KeyError(f"{type(model).__name__} is in no table of models")
 
 
 def find_model(source: str | Path) -> ModelInfo:
