@@ -149,10 +149,10 @@ def test_a_missing_joint_is_zero_in_the_features(features: Features):
     conf[0, :, 13] = 0  # not observed
     if features != "ori":
         p[1, :, 3, 2] = -at[1, :, 2]  # at the camera: no image
-    f, known = refiner._see(kp, conf > 0, p, at, K)
+    f, known = refiner.see(kp, conf, p, at, K)
     f = f.unflatten(-1, (17, -1))
     assert known.all()
-    zero = (f == 0).all(-1)[:, 0]
+    zero = (f == 0).all(-1)
     assert zero.nonzero().tolist() == [[0, 13]] + [[1, 3]] * (features != "ori")
 
 
@@ -161,7 +161,7 @@ def test_a_pose_that_explains_the_image_is_seen_as_zero():
     kp = project(p + at[:, :, None], K)
     refined = refiner.refine(kp, conf, p, at, K) - p
     assert torch.allclose(refined[0], refined[1], atol=1e-2)
-    f, known = refiner._see(kp, conf > 0, p, at, K)
+    f, known = refiner.see(kp, conf, p, at, K)
     assert known.all()
     assert f.abs().max() < 1e-5
 

@@ -18,11 +18,11 @@ ground-truth 2D 37.6 → 32.6 (linear), 39.1 → 35.4 (LCN), 40.7 → 37.4 (SemG
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from poselift.errors import InputError
@@ -146,24 +146,37 @@ class ResidualDescent(nn.Module):
         kp, conf, p, K = kp_img.to(dtype), conf.to(dtype), p_root.to(dtype), K.to(dtype)
         seen = (conf > 0) & torch.isfinite(kp).all(-1)
         kp, conf = torch.where(seen[..., None], kp, 0), torch.where(seen, conf, 0)
-        at = root_cam.to(dtype) if root == "given" and root_cam is not None else self._solve(kp, conf, p, K)
+        at = root_cam.to(dtype) if root == "given" and root_cam is not None else self.solve_root(kp, conf, p, K)
         poses = [p]
         for number, regressor in enumerate(self.model[first:last]):
             if root == "resolved" and number:
-                at = self._solve(kp, conf, p, K)
-            f, known = self._see(kp, seen, p, at, K)
-            y = regressor(f.flatten(0, 1)).unflatten(-1, (-1, 3)).unflatten(0, p.shape[:2])
-            p = torch.where(known[..., None, None], p + _METRES * y, p)
-            poses.append(p)
+                at = self.solve_root(kp, conf, p, K)
+            f, known = self.see(kp, conf, p, at, K)
+            poses.append(p := self.advance(p, regressor(f), known))
         return poses
 
-    def _solve(self, kp: Tensor, conf: Tensor, p: Tensor, K: Tensor) -> Tensor:
+    # ------------------------------------------------------------------ one step in its parts, for training
+    @property
+    def stages(self) -> nn.ModuleList:
+        """The regressors in their order: what is trained one after the other."""
+        return self.model
+
+    def solve_root(self, kp: Tensor, conf: Tensor, p: Tensor, K: Tensor) -> Tensor:
         """The root by least squares, weighted by confidence; the root joint itself is at 0, as published."""
         at_root = torch.arange(p.shape[-2], device=p.device) == self.skeleton.root
         return root_least_squares(kp, torch.where(at_root[:, None], 0, p), K, conf)
 
-    def _see(self, kp: Tensor, seen: Tensor, p: Tensor, at: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
-        """The features of one step (b, t, i), and which frames (b, t) can be refined."""
+    def see(
+        self,
+        kp_img: Float[Tensor, "b t j 2"],
+        conf: Float[Tensor, "b t j"],
+        p_root: Float[Tensor, "b t j 3"],
+        root_cam: Float[Tensor, "b t 3"],
+        K: Float[Tensor, "b 3 3"],
+    ) -> tuple[Float[Tensor, "n i"], Bool[Tensor, "b t"]]:
+        """The features of one step, b · t rows, and which frames can be refined."""
+        kp, p, at = kp_img, p_root, root_cam
+        seen = (conf > 0) & torch.isfinite(kp).all(-1)
         known = seen.any(-1) & torch.isfinite(p).all((-2, -1))
         q = None
         if self.config.features != "ori":
@@ -172,7 +185,20 @@ class ResidualDescent(nn.Module):
             seen = seen & known[..., None] & (p_cam[..., 2] > MIN_DEPTH)
             ahead = p_cam.new_tensor((0.0, 0.0, 1.0))  # the others stand here: what is projected must not be NaN
             q = self._standardize(project(torch.where(seen[..., None], p_cam, ahead), K), seen)
-        return self._features(self._standardize(kp, seen), q), known
+        return self._features(self._standardize(kp, seen), q).flatten(0, 1), known
+
+    def advance(
+        self, p_root: Float[Tensor, "b t j 3"], y: Float[Tensor, "n o"], known: Bool[Tensor, "b t"]
+    ) -> Float[Tensor, "b t j 3"]:
+        """The pose after a step, from what its regressor gave (b · t rows)."""
+        moved = p_root + _METRES * y.view_as(p_root)
+        return torch.where(known[..., None, None], moved, p_root)
+
+    def first_steps(self, steps: int) -> ResidualDescent:
+        """A copy of the refiner that stops after the first so many regressors."""
+        short = ResidualDescent(replace(self.config, steps=steps))
+        short.load_state_dict({k: v for k, v in self.state_dict().items() if k in short.state_dict()})
+        return short.train(self.training).to(self.mean2d.device)
 
     def _standardize(self, kp: Tensor, seen: Tensor) -> Tensor:
         """Pixels → units of the training set's deviation; missing joints are 0."""
