@@ -77,7 +77,7 @@ def test_graph_convolution_by_hand(per_link: bool):
     layer = conv(per_link)
     with torch.no_grad():
         layer.e.normal_()
-    x = torch.randn(1, 4, 2)
+    x = torch.randn(4, 5, 2)
     y = layer(x)
     e, n = torch.full((4, 4), -torch.inf), 0
     for i in range(4):
@@ -87,21 +87,21 @@ def test_graph_convolution_by_hand(per_link: bool):
                 n += 1
     for i in range(4):
         weights = e[i].exp() / e[i].exp().sum()
-        want = layer.bias + sum(weights[k] * x[0, k] @ layer.W[int(i != k)] for k in range(4))
-        assert torch.allclose(y[0, i], want, atol=1e-6)
+        want = layer.bias + sum(weights[k] * x[k] @ layer.W[int(i != k)] for k in range(4))
+        assert torch.allclose(y[i], want, atol=1e-6)
 
 
 @pytest.mark.parametrize("per_link", [True, False])
 def test_a_layer_reaches_as_far_as_its_links(per_link: bool):
-    x = torch.randn(1, 4, 2, requires_grad=True)
-    conv(per_link)(x)[0, 0].sum().backward()
+    x = torch.randn(4, 1, 2, requires_grad=True)
+    conv(per_link)(x)[0].sum().backward()
     assert x.grad is not None
-    assert (x.grad[0].abs().sum(1) > 0).tolist() == [True, True, False, False]
+    assert (x.grad[:, 0].abs().sum(1) > 0).tolist() == [True, True, False, False]
 
 
 def test_weights_outside_of_the_links_have_no_effect():
     layer = conv(False)
-    x = torch.randn(2, 4, 2)
+    x = torch.randn(4, 2, 2)
     before = layer(x)
     with torch.no_grad():
         layer.e[~layer.linked] = 1e6
@@ -122,21 +122,21 @@ def trained(groups: Tensor | None) -> NonLocal:
 
 def test_non_local_block_by_hand():
     groups = torch.tensor([[0, 2], [1, 1]])
-    block, x = trained(groups), torch.randn(1, 3, 6)
+    block, x = trained(groups), torch.randn(3, 5, 6)
     with torch.no_grad():
-        out = block(x)[0]
-        theta, phi, g = block.theta(x.mT)[0], block.phi(x.mT)[0], block.g(x.mT)[0]
+        out, h = block(x)[:, 4], x[:, 4].mT
+        theta, phi, g = block.theta(h), block.phi(h), block.g(h)
         w = block.concat_project[0].weight.flatten()  # type: ignore[union-attr,operator]
         pool = [h[:, [0, 2]].amax(1) for h in (phi, g)], [h[:, 1] for h in (phi, g)]
         for i in range(3):
             y = sum(torch.relu(w @ torch.cat((theta[:, i], p))) / 2 * v for p, v in pool)
-            want = x[0, i] + block.W(y[None, :, None])[0, :, 0]  # type: ignore[index]
+            want = x[i, 4] + block.W(y[None, :, None])[0, :, 0]  # type: ignore[index]
             assert torch.allclose(out[i], want, atol=1e-5)
 
 
 @pytest.mark.parametrize("groups", [None, torch.tensor([[0, 2], [1, 1]])])
 def test_non_local_block_starts_as_the_identity(groups: Tensor | None):
-    block, x = NonLocal(channels=6, groups=groups), torch.randn(5, 3, 6)
+    block, x = NonLocal(channels=6, groups=groups), torch.randn(3, 5, 6)
     assert torch.equal(block(x), x)
     assert not torch.allclose(trained(groups)(x), x, atol=1e-2)
 
