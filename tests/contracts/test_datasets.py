@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import erd_folder
 from poselift.data import cmu17
 from poselift.data.bank import Batch
 from poselift.data.datasets import DATASETS, DataConfig, dataset_clips, dataset_source
@@ -45,8 +46,16 @@ def own_motion(folder: Path) -> str:
     return str(folder)
 
 
+def erd(folder: Path) -> str:
+    first, second, third = walkers(3)
+    train = erd_folder.sequences({("S1", "Walking 1"): first, ("S8", "Walking 1"): second})
+    test = erd_folder.sequences({("S9", "Walking 1"): third})
+    names = [f"{split}_custom_{d}_unnorm" for split in ("train", "test") for d in ("2d", "3d")]
+    return str(erd_folder.write(folder, dict(zip(names, (*train, *test), strict=True))))
+
+
 EXAMPLES: dict[str, Callable[[Path], str | None]] = {
-    "cmu17": lambda _: None, "human36m": human36m, "motion": own_motion,
+    "cmu17": lambda _: None, "human36m": human36m, "erd": erd, "motion": own_motion,
 }  # fmt: skip
 
 

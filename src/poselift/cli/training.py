@@ -59,21 +59,30 @@ class Eval:
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
     """Weights: a name of `poselift models`, a model folder, or a Hugging Face repository."""
     data: Annotated[str, arg(metavar="NAME")] = "cmu17"
-    """Data set: cmu17 (the open benchmark), human36m (your VideoPose3D files), motion (your own npz, BVH, ASF/AMC)."""
+    """Data set: cmu17 (the open benchmark), human36m (your VideoPose3D files), erd (your ERD files), motion (your own
+    npz, BVH, ASF/AMC)."""
     path: Annotated[Path | None, arg(metavar="PATH")] = None
     """Folder or file of the data; for cmu17 nothing means the subset that comes with the package."""
     input: Literal["gt", "det"] = "det"
-    """2D input: exact projections, or with detector-like noise (human36m: see --keypoints)."""
+    """2D input: exact projections, or with detector-like noise (human36m, erd: see --keypoints)."""
     keypoints: Annotated[str, arg(metavar="NAME")] = "gt"
-    """human36m: NAME of the 2D file data_2d_h36m_NAME.npz."""
+    """human36m: NAME of the 2D file data_2d_h36m_NAME.npz; erd: folder of the input: gt, cpn, sh, shft, openpose."""
     projection: Literal["distorted", "linear"] = "distorted"
     """human36m: how `gt` keypoints are projected, with the lens distortion or without."""
+    drop_drifting: bool = False
+    """erd: test without the 12 sequences of S9 whose truth drifts, as in ERD's figures for refined detections."""
     split: Literal["train", "validation", "test"] = "test"
     """Which performers."""
     every: Annotated[int, arg(metavar="N")] = 1
     """Only each N-th frame."""
     flip_average: bool = False
     """Average with the mirrored input."""
+    refine: Annotated[str | None, arg(metavar="NAME|DIR")] = None
+    """Refiner that corrects the poses; the tables are then those of the refined poses."""
+    root: Literal["given", "least_squares", "resolved"] | None = None
+    """Where the refiner has the root from: the truth, solved once, or solved before every step (as it was trained)."""
+    root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
+    """Model that gives the refiner the root, in place of the truth."""
     by: Annotated[str, arg(metavar="LIST")] = "overall,action,joint,angle"
     """Tables to print: overall, action, joint, angle, clip."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
@@ -89,7 +98,9 @@ class Eval:
         from poselift.data.datasets import DataConfig, dataset
         from poselift.metrics.tables import VIEWS, rich_table
         from poselift.models.devices import find_device
-        from poselift.train.evaluate import evaluate
+        from poselift.models.weights import load_model
+        from poselift.pipeline.refine import choose_refinement
+        from poselift.train.evaluate import evaluate, save_report
 
         dataset(self.data)
         views = [v.strip() for v in self.by.split(",") if v.strip()]
@@ -99,11 +110,21 @@ class Eval:
         path = None if self.path is None else str(self.path)
         config = DataConfig(
             dataset=self.data, path=path, input=self.input, keypoints=self.keypoints, projection=self.projection,  # type: ignore[arg-type]
+            drop_drifting=self.drop_drifting,
         )  # fmt: skip
+        device = find_device(self.device)
+        lifter = load_model(self.model, device=device)
+        refining = choose_refinement(
+            self.refine, self.root_model, lifter=lifter, source=self.model, device=device, root=self.root, truth=True
+        )
         report = evaluate(
-            self.model, config, split=self.split, every=self.every, device=str(find_device(self.device)),
-            flip_average=self.flip_average, out=self.out,
+            lifter, config, split=self.split, every=self.every, device=str(device), flip_average=self.flip_average,
+            refinement=None if refining is None else refining.refinement,
         )  # fmt: skip
+        if refining is not None:
+            report.about |= refining.meta
+        if self.out is not None:
+            save_report(report, self.out)
         console = Console()
         for view in views:
             console.print(rich_table(report, view))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from poselift.data.augment import BoneTree
 from poselift.errors import InputError
 from poselift.structures import Clip, Motion, Skeleton
 
-__all__ = ["Batch", "ClipBank", "MotionBank"]
+__all__ = ["Batch", "ClipBank", "MotionBank", "Statistics"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +49,16 @@ class Batch:
     @staticmethod
     def cat(batches: Sequence[Batch]) -> Batch:
         return Batch(**{k: torch.cat([getattr(b, k) for b in batches]) for k in batches[0].as_dict()})
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What a data set publishes: mean and deviation of keypoints (j, 2) pixels and of p_root (j, 3) metres."""
+
+    mean2d: Tensor
+    std2d: Tensor
+    mean3d: Tensor
+    std3d: Tensor
 
 
 def _offsets(lengths: Sequence[int]) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Generator, Tensor
 
-from poselift.data.bank import Batch, ClipBank, MotionBank
+from poselift.data.bank import Batch, ClipBank, MotionBank, Statistics
 from poselift.data.noise import NoiseOptions
 from poselift.data.views import ProtocolViews, WildViews
 from poselift.errors import InputError, unknown_name
@@ -23,16 +23,19 @@ __all__ = ["DATASETS", "BatchSource", "DataConfig", "dataset_clips", "dataset_so
 class DataConfig:
     """Which data, in which form."""
 
-    dataset: Literal["cmu17", "human36m", "motion"] = "cmu17"
-    """Training set: the open benchmark, Human3.6M from your own VideoPose3D files, or your own motion files."""
+    dataset: Literal["cmu17", "human36m", "erd", "motion"] = "cmu17"
+    """Training set: the open benchmark, Human3.6M from your own VideoPose3D or ERD files, or your own motion files."""
     path: str | None = None
     """Folder or file of the data; none means the CMU subset that comes with the package (cmu17 only)."""
     input: Literal["gt", "det", "wild"] = "gt"
     """2D input: exact projections, detector-like noise, or cameras and bodies as users have them."""
     keypoints: str = "gt"
-    """human36m: NAME of the 2D file data_2d_h36m_NAME.npz."""
+    """human36m: NAME of the 2D file data_2d_h36m_NAME.npz; erd: folder of the input: gt, cpn, sh, shft, openpose."""
     projection: Literal["distorted", "linear"] = "distorted"
     """human36m: how `gt` keypoints are projected, with the lens distortion or without."""
+    drop_drifting: bool = False
+    """erd: test without the 12 sequences of S9 whose truth drifts. ERD's figures for refined detections leave them
+    out; those for lifting alone, and other methods' tables, do not."""
     flip: bool = False
     """Mirror half of the training samples (always on for wild)."""
     validation_every: int = 8
@@ -78,12 +81,13 @@ class MotionSource:
 
 @dataclass(frozen=True, eq=False)
 class ClipSource:
-    """Batches of windows from recorded views, drawn with replacement."""
+    """Batches of windows from recorded views, drawn with replacement. statistics: those that the data set publishes."""
 
     bank: ClipBank
     flip: bool = False
     left: int = 0
     right: int = 0
+    statistics: Statistics | None = None
 
     @property
     def size(self) -> int:
@@ -154,6 +158,21 @@ def _human36m_source(config: DataConfig, split: str) -> BatchSource:
     return ClipSource(ClipBank.from_clips(clips), flip=config.flip)
 
 
+def _erd_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
+    from poselift.data import erd_files
+
+    folder, drop = _needed(config, "erd"), config.drop_drifting
+    return erd_files.clips(folder, split, keypoints=config.keypoints, every=every, drop_drifting=drop)
+
+
+def _erd_source(config: DataConfig, split: str) -> BatchSource:
+    from poselift.data import erd_files
+
+    bank = ClipBank.from_clips(_erd_clips(config, split, config.train_every))
+    statistics = erd_files.statistics(_needed(config, "erd"), keypoints=config.keypoints)
+    return ClipSource(bank, flip=config.flip, statistics=statistics)
+
+
 def _motion_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
     from poselift.data import cmu17, motion
 
@@ -176,6 +195,7 @@ def _needed(config: DataConfig, name: str) -> Path:
 DATASETS: dict[str, DataSet] = {
     "cmu17": DataSet("CMU motion through virtual cameras: the open benchmark", _cmu17_clips, _cmu17_source),
     "human36m": DataSet("Human3.6M from your own VideoPose3D files", _human36m_clips, _human36m_source),
+    "erd": DataSet("Human3.6M from your own ERD files (*_custom_*.pth.tar)", _erd_clips, _erd_source),
     "motion": DataSet("your own motion (npz, BVH, ASF/AMC) through virtual cameras", _motion_clips, _motion_source),
 }
 

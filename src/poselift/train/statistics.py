@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from torch import Generator
 
-from poselift.data.bank import Batch
+from poselift.data.bank import Batch, Statistics
 from poselift.data.datasets import BatchSource
 from poselift.models.base import Lifter, to_look
 
@@ -15,7 +17,11 @@ SAMPLES = 32_768
 
 
 def fit_statistics(lifter: Lifter, source: BatchSource, gen: Generator) -> None:
-    """Mean and deviation of input (pixels, seen joints) and target (metres, axes of the input frame)."""
+    """Mean and deviation of input (pixels, seen joints) and target (metres, axes of the input frame).
+
+    Those that the data set publishes (`source.statistics`) are taken where there are any and the target keeps the
+    camera's axes, to which they belong.
+    """
     batches, have = [], 0
     while have < SAMPLES:
         batches.append(source.batch(4096, gen))
@@ -32,9 +38,13 @@ def fit_statistics(lifter: Lifter, source: BatchSource, gen: Generator) -> None:
         kp_norm, R = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
         target = (batch.p_root if R is None else to_look(batch.p_root, R)).flatten(0, 1)
         std3d = target.std(0, correction=0)
-        lifter.set_statistics(
-            mean3d=target.mean(0).to(device), std3d=std3d.to(device), mean2d=mean2d.to(device), std2d=std2d.to(device)
-        )
+        tables = Statistics(mean2d, std2d, target.mean(0), std3d)
+        published = getattr(source, "statistics", None)
+        if isinstance(published, Statistics) and R is None:
+            tables = published
+        lifter.set_statistics(**{f.name: getattr(tables, f.name).to(device) for f in fields(tables)})
+        if tables is published:
+            kp_norm, _ = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
         fit_pca = getattr(lifter, "fit_pca", None)
         if fit_pca is not None and getattr(lifter.config, "pca", 0):
             fit_pca(kp_norm)
