@@ -36,7 +36,7 @@ from poselift.models.config_json import config_from_json, config_to_json
 from poselift.models.kinds import KINDS, kind_and_family
 from poselift.storage.atomic import write_folder_aside
 
-__all__ = ["find_model", "list_models", "load_model", "load_refiner", "load_root", "save_model"]
+__all__ = ["expected_shapes", "find_model", "list_models", "load_model", "load_refiner", "load_root", "save_model"]
 
 _RANDOM = {Tensor.normal_, Tensor.uniform_}
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
@@ -135,13 +135,17 @@ def _build(info: ModelInfo, kind: str) -> nn.Module:
     config_class, model_class = table[info.family]
     config = config_from_json(config_class, info.config, file=file)
     try:
-        with torch.device("meta"), _NoInitialisation():
-            expected = {k: tuple(v.shape) for k, v in model_class(config).state_dict().items()}
-        _compare(expected, _shapes(info.folder / WEIGHTS), info)
+        _compare(expected_shapes(model_class, config), _shapes(info.folder / WEIGHTS), info)
         with torch.random.fork_rng(devices=[]):  # reading a model leaves the caller's random numbers alone
             return model_class(config)
     except InputError as error:
         raise error if error.file is not None else InputError(str(error), file=file) from None
+
+
+def expected_shapes(model_class: type[nn.Module], config: Any) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a model's state, without memory for it. Raises `InputError` for an impossible config."""
+    with torch.device("meta"), _NoInitialisation():
+        return {k: tuple(v.shape) for k, v in model_class(config).state_dict().items()}
 
 
 class _NoInitialisation(TorchFunctionMode):
