@@ -13,6 +13,7 @@ from rich.console import Console
 
 from poselift.errors import InputError
 from poselift.metrics import AVERAGES, FIGURES, H36M_ACTIONS, Report
+from poselift.metrics.tables import VIEWS
 from poselift.structures import skeleton
 
 H36M = skeleton("h36m17")
@@ -144,15 +145,62 @@ def test_tables_name_their_averages():
     assert "l_wrist" in text
     assert "r_knee" in text
     assert "By clip" not in text
-    assert "| a | Walking | 10 |" in report.to_markdown("clip")
+    assert "| a | Walking | – | 10 |" in report.to_markdown("clip")
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    for view in ("overall", "action", "joint", "angle", "clip"):
+    for view in VIEWS:
         console.print(report.to_rich_table(view))
     shown = console.export_text()
     assert AVERAGES["action"] in shown
     assert "mpjpe_mm/frame" in shown
     with pytest.raises(InputError, match="unknown table"):
         report.to_markdown("actions")
+
+
+def by_subject() -> Report:
+    """Two actions, three subjects, one of whom never boxes; S2 walks twice, 1 and 3 frames long."""
+    report = Report(H36M)
+    for subject, action, frames, mm in (
+        ("S10", "Walking", 5, 40), ("S2", "Walking", 1, 10), ("S2", "Walking", 3, 50), ("S1", "Walking", 2, 20),
+        ("S1", "Box", 9, 100), ("S2", "Box", 4, 60),
+    ):  # fmt: skip
+        report.add(f"{subject}/{action}", action, *shifted(frames, mm), subject=subject)
+    return report
+
+
+def test_by_action_and_subject_as_published_for_humaneva():
+    report = by_subject()
+    assert report.subjects == ("S1", "S2", "S10")
+    table = report.per_action_and_subject()
+    assert {a: {s: round(v, 2) for s, v in row.items()} for a, row in table.items()} == {
+        "Walking": {"S1": 20, "S2": 40, "S10": 40}, "Box": {"S1": 100, "S2": 60}
+    }  # fmt: skip
+    assert report.per_subject()["S2"]["mpjpe_mm/frame"] == pytest.approx((10 + 150 + 240) / 8, rel=1e-5)
+    heads, _, *rows = report.to_markdown("action-subject").splitlines()[2:]
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in rows]
+    assert [h.strip() for h in heads.strip("|").split("|")][:5] == [
+        "action", "S1 mpjpe_mm/frame", "S2 mpjpe_mm/frame", "S10 mpjpe_mm/frame", "mean mpjpe_mm",
+    ]  # fmt: skip
+    assert [row[:5] for row in cells] == [
+        ["Walking", "20.0", "40.0", "40.0", "33.3"],
+        ["Box", "100.0", "60.0", "–", "80.0"],
+        ["mean", "60.0", "50.0", "40.0", "52.0"],
+    ]
+    assert all(float(row[5]) < float(row[1]) for row in cells)
+    assert len(cells[0]) == 9
+    assert "| S10 | 40.0 |" in report.to_markdown("subject")
+    assert "| S2/Box | Box | S2 | 4 |" in report.to_markdown("clip")
+    with pytest.raises(InputError, match="unknown figure"):
+        report.per_action_and_subject("mpjpe")
+
+
+def test_without_subjects_or_actions_the_tables_have_a_dash():
+    report = Report(H36M)
+    report.add("a", "", *shifted(5, 30))
+    assert "| – | 30.0 |" in report.to_markdown("subject")
+    text = report.to_markdown("action-subject")
+    assert "| action | – mpjpe_mm/frame | mean mpjpe_mm |" in text
+    assert "| – | 30.0 | 30.0 |" in text
+    assert "| mean | 30.0 | 30.0 |" in text
 
 
 def test_the_dictionary_is_json_and_explains_itself():
@@ -164,6 +212,8 @@ def test_the_dictionary_is_json_and_explains_itself():
     assert data["per_clip"][3]["mpjve_mm/frame"] is None
     assert data["frames"] == 101
     assert data["actions"] == ["Eating", "Walking"]
+    assert data["subjects"] == [""]
+    assert data["per_action_and_subject"]["mpjpe_mm"]["Walking"] == {"": pytest.approx(40, rel=1e-5)}
     assert report.summary()["mpjve_mm/clip"] == pytest.approx(
         np.mean([c["mpjve_mm/frame"] for c in report.per_clip()[:3]])
     )

@@ -46,3 +46,9 @@ def test_one_batch_gives_what_clips_one_by_one_give(clip: Clip, tmp_path: Path):
     evaluate.save_report(evaluate.evaluate_clips(lifter, clips), tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["clips"] == 3
     assert {p.name for p in tmp_path.iterdir()} == {"report.json", "report.md", "per_action.png", "per_joint.png"}
+
+
+def test_the_report_knows_the_clips_subjects(clip: Clip):
+    lifter = build_lifter(ResidualMLPConfig(width=8, hidden=8, blocks=1)).eval()
+    clips = [clip.replace(meta={**clip.meta, **more}) for more in ({"subject": "S11"}, {"subject": "S9"}, {})]
+    assert evaluate.evaluate_clips(lifter, clips).subjects == ("", "S9", "S11")

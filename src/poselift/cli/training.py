@@ -84,7 +84,7 @@ class Eval:
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
     """Model that gives the refiner the root, in place of the truth."""
     by: Annotated[str, arg(metavar="LIST")] = "overall,action,joint,angle"
-    """Tables to print: overall, action, joint, angle, clip."""
+    """Tables to print: overall, action, subject, action-subject (one against the other), joint, angle, clip."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
     """Folder for report.json, report.md and plots."""
     device: Name = None

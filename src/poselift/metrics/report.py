@@ -7,6 +7,7 @@ One table of numbers per clip is kept (sums and counts, never the poses), from w
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,7 @@ Sums = dict[str, tuple[float, int]]
 class _Row:
     clip: str
     action: str
+    subject: str
     frames: int
     sums: Sums
     joints: dict[str, Sums] = field(repr=False)
@@ -73,10 +75,14 @@ class _Row:
 
 
 class Report:
-    """Figures over clips: `add` every clip, then `summary`, `to_markdown`, `to_rich_table`, `to_dict`."""
+    """Figures over clips: `add` every clip, then `summary`, `to_markdown`, `to_rich_table`, `to_dict`.
+
+    about: what the poses are of, beside the lifter ({"refiner": name}); tables and files repeat it.
+    """
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton
+        self.about: dict[str, str] = {}
         self.rows: list[_Row] = []
 
     def add(
@@ -86,6 +92,7 @@ class Report:
         pred: Tensor | np.ndarray,
         target: Tensor | np.ndarray,
         *,
+        subject: str = "",
         root_pred: Tensor | np.ndarray | None = None,
         root_target: Tensor | np.ndarray | None = None,
         fps: float | int | None = None,
@@ -94,7 +101,7 @@ class Report:
         """Add one clip: pred and target (t, j, 3) metres, root-relative in camera axes; mask (t, j) of joints to score.
 
         root_pred and root_target (t, 3) are absolute, camera metres; a frame whose predicted root is NaN counts as one
-        without a root (`frames_without_root`). `action` is "" where there is none.
+        without a root (`frames_without_root`). `action` and `subject` are "" where there is none.
         Raises `InputError` for shapes that differ, and for NaN or infinite coordinates in what is to be scored.
         """
         p, t = _tensor(pred), _tensor(target)
@@ -141,8 +148,8 @@ class Report:
             for name, d in (("mpjpe_mm", distance), ("p_mpjpe_mm", aligned))
         }
         sums = {name: _sum(v) for name, v in frames.items()}
-        row = _Row(clip_name, action, len(p), sums, joints, {name: _sum(v) for name, v in angles.items()})
-        self.rows.append(row)
+        by_angle = {name: _sum(v) for name, v in angles.items()}
+        self.rows.append(_Row(clip_name, action, subject, len(p), sums, joints, by_angle))
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -181,6 +188,27 @@ class Report:
         figures = [n for n in _BY_ACTION if any(n in r.sums for r in self.rows)]
         return {a: {f"{n}/frame": _over_frames(rows[a], n) for n in figures} for a in rows}
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The subjects of the clips, S9 before S11; "" for clips without one."""
+        return tuple(sorted({r.subject for r in self.rows}, key=_natural))
+
+    def per_subject(self) -> dict[str, dict[str, float]]:
+        """Subject -> `figure/frame` -> mean over the frames of that subject."""
+        rows = {s: [r for r in self.rows if r.subject == s] for s in self.subjects}
+        figures = [n for n in _BY_ACTION if any(n in r.sums for r in self.rows)]
+        return {s: {f"{n}/frame": _over_frames(rows[s], n) for n in figures} for s in rows}
+
+    def per_action_and_subject(self, figure: str = "mpjpe_mm") -> dict[str, dict[str, float]]:
+        """Action -> subject -> mean of one figure over the frames of both, where there are any; "" for neither."""
+        if figure not in FIGURES:
+            raise unknown_name("figure", figure, FIGURES)
+        actions = (*self.actions, *dict.fromkeys(r.action for r in self.rows if not r.action))
+        cells: dict[tuple[str, str], list[_Row]] = {}
+        for r in self.rows:
+            cells.setdefault((r.action, r.subject), []).append(r)
+        return {a: {s: _over_frames(cells[a, s], figure) for s in self.subjects if (a, s) in cells} for a in actions}
+
     def per_joint(self) -> dict[str, dict[str, float]]:
         """Joint -> `figure/frame` -> mean over the frames in which that joint is scored."""
         return {
@@ -194,9 +222,9 @@ class Report:
         return {a: {"joint_angle_error_deg/frame": _ratio(r.angles[a] for r in self.rows)} for a in names}
 
     def per_clip(self) -> list[dict[str, Any]]:
-        """Clip, action, number of frames and `figure/frame` of every clip, in the order in which they were added."""
+        """Clip, action, subject, frames and `figure/frame` of every clip, in the order in which they were added."""
         return [
-            {"clip": r.clip, "action": r.action, "frames": r.frames}
+            {"clip": r.clip, "action": r.action, "subject": r.subject, "frames": r.frames}
             | {f"{n}/frame": _over_frames([r], n) for n in FIGURES if n in r.sums}
             for r in self.rows
         ]
@@ -233,6 +261,11 @@ class Report:
 def _tensor(x: Tensor | np.ndarray) -> Tensor:
     x = torch.as_tensor(x).detach()
     return x if x.is_floating_point() else x.float()
+
+
+def _natural(text: str) -> list[tuple[bool, int, str]]:
+    """Sorts numbers inside of texts by their value: S9 before S11."""
+    return [(w.isdecimal(), int(w) if w.isdecimal() else 0, w) for w in re.findall(r"\d+|\D+", text)]
 
 
 def _sum(values: Tensor) -> tuple[float, int]:

@@ -17,10 +17,12 @@ __all__ = ["VIEWS", "markdown", "plain", "rich_table"]
 Grid = tuple[str, list[str], list[list[str]]]
 """Title, column heads, rows of cells."""
 
-VIEWS = ("overall", "action", "joint", "angle", "clip")
+VIEWS = ("overall", "action", "subject", "action-subject", "joint", "angle", "clip")
 """The tables that a report has."""
 
-_TEXT = ("figure", "meaning", "action", "joint", "angle", "clip")
+_TEXT = ("figure", "meaning", "action", "subject", "joint", "angle", "clip")
+_NOBODY = "–"
+"""Stands for the action or subject of clips that have none."""
 
 
 def _cell(value: float | None) -> str:
@@ -38,13 +40,16 @@ def _overall(report: Report) -> Grid:
     title = f"{report.skeleton.name}: {len(report.rows)} clips, {report.frames} frames"
     if report.frames_without_root:
         title += f" ({report.frames_without_root} without a predicted root, not in MRPE)"
+    title += "".join(f", {k.replace('_', ' ')} {v}" for k, v in report.about.items())
     return title, ["figure", *(heads[a] for a in averages), "meaning"], rows
 
 
 def _by(report: Report, view: str) -> Grid:
-    table = {"action": report.per_action, "joint": report.per_joint, "angle": report.per_angle}[view]()
+    table = {
+        "action": report.per_action, "subject": report.per_subject, "joint": report.per_joint, "angle": report.per_angle
+    }[view]()  # fmt: skip
     figures = list(dict.fromkeys(k for row in table.values() for k in row))
-    rows = [[name, *(_cell(row.get(k)) for k in figures)] for name, row in table.items()]
+    rows = [[name or _NOBODY, *(_cell(row.get(k)) for k in figures)] for name, row in table.items()]
     if view == "action" and rows:
         summary = report.summary()
         means = [summary.get(k.replace("/frame", "/action")) for k in figures]
@@ -52,11 +57,34 @@ def _by(report: Report, view: str) -> Grid:
     return f"By {view}: mean over the frames of each {view}", [view, *figures], rows
 
 
+def _by_action_and_subject(report: Report) -> Grid:
+    """Actions down, subjects across, with unweighted means over what there is of each row, column and the whole."""
+    heads, lines = ["action"], [[a or _NOBODY] for a in report.per_action_and_subject()]
+    last = ["mean"]
+    for figure in ("mpjpe_mm", "p_mpjpe_mm"):
+        table = report.per_action_and_subject(figure)
+        heads += [f"{s or _NOBODY} {figure}/frame" for s in report.subjects] + [f"mean {figure}"]
+        for line, row in zip(lines, table.values(), strict=True):
+            line += [*(_cell(row.get(s)) for s in report.subjects), _cell(_mean(row.values()))]
+        last += [_cell(_mean(row[s] for row in table.values() if s in row)) for s in report.subjects]
+        last.append(_cell(_mean(v for row in table.values() for v in row.values())))
+    title = "By action and subject: mean over the frames of both; means of those unweighted"
+    return title, heads, [*lines, last] if lines else []
+
+
+def _mean(values: Iterable[float]) -> float:
+    v = [x for x in values if not math.isnan(x)]
+    return sum(v) / len(v) if v else math.nan
+
+
 def _by_clip(report: Report) -> Grid:
     clips = report.per_clip()
     figures = [f"{n}/frame" for n in FIGURES if any(f"{n}/frame" in c for c in clips)]
-    rows = [[c["clip"], c["action"], str(c["frames"]), *(_cell(c.get(k)) for k in figures)] for c in clips]
-    return "By clip: mean over the frames of each clip", ["clip", "action", "frames", *figures], rows
+    rows = [
+        [c["clip"], c["action"], c["subject"] or _NOBODY, str(c["frames"]), *(_cell(c.get(k)) for k in figures)]
+        for c in clips
+    ]
+    return "By clip: mean over the frames of each clip", ["clip", "action", "subject", "frames", *figures], rows
 
 
 def _grid(report: Report, view: str) -> Grid:
@@ -64,7 +92,9 @@ def _grid(report: Report, view: str) -> Grid:
         return _overall(report)
     if view == "clip":
         return _by_clip(report)
-    if view in ("action", "joint", "angle"):
+    if view == "action-subject":
+        return _by_action_and_subject(report)
+    if view in ("action", "subject", "joint", "angle"):
         return _by(report, view)
     raise unknown_name("table", view, VIEWS)
 
@@ -109,6 +139,7 @@ def plain(report: Report) -> dict[str, Any]:
     return _without_nan(
         {
             "skeleton": report.skeleton.name,
+            **({"about": report.about} if report.about else {}),
             "clips": len(report.rows),
             "frames": report.frames,
             "frames_without_root": report.frames_without_root,
@@ -117,6 +148,9 @@ def plain(report: Report) -> dict[str, Any]:
             "figures": {n: FIGURES[n] for n in FIGURES if any(n in r.sums for r in report.rows)},
             "overall": report.summary(),
             "per_action": report.per_action(),
+            "subjects": list(report.subjects),
+            "per_subject": report.per_subject(),
+            "per_action_and_subject": {n: report.per_action_and_subject(n) for n in ("mpjpe_mm", "p_mpjpe_mm")},
             "per_joint": report.per_joint(),
             "per_angle": report.per_angle(),
             "per_clip": report.per_clip(),

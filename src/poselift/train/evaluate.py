@@ -106,6 +106,7 @@ def report_on(poses: Iterable[Tensor], clips: Sequence[Clip], skeleton: Skeleton
             str(clip.meta.get("action", "")),
             pred,
             torch.from_numpy(clip.p_root),
+            subject=str(clip.meta.get("subject", "")),
             root_pred=root_pred,
             root_target=root_target,
             fps=clip.fps,
