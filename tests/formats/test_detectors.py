@@ -146,6 +146,15 @@ def test_openpose_zeros_are_missing(tmp_path: Path) -> None:
     assert (clip.confidence > 0).sum() == 24
 
 
+def test_openpose_body25b_where_the_user_says_so(tmp_path: Path) -> None:
+    q = people("body25b")[0, 0]
+    path = dump(tmp_path, {"people": [{"pose_keypoints_2d": q.ravel().tolist()}]})
+    assert read(path)[0].skeleton.name == "body25"
+    (clip,) = read(path, options=ReadOptions(skeleton="body25b"))
+    assert clip.skeleton.name == "body25b"
+    np.testing.assert_allclose(clip.kp_img[0], q[:, :2], atol=2e-3)
+
+
 def test_openpose_identities(tmp_path: Path) -> None:
     example = keypoint_files.openpose(tmp_path)
     for t, file in enumerate(sorted(example.path.iterdir())):

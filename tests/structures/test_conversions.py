@@ -177,6 +177,34 @@ def test_detectors_own_middles_are_used() -> None:
     assert joint("thorax", made) == ([7, 90], 0.9)
 
 
+def test_body25b_is_mapped_by_the_published_rule() -> None:
+    """By the numbers of the published code."""
+    kp = points("body25b")
+    out, conf = convert_points(kp, np.ones(kp.shape[:2]), "body25b")
+    pelvis, neck = (kp[:, 11] + kp[:, 12]) / 2, kp[:, 17]
+    want = [pelvis, *(kp[:, i] for i in (12, 14, 16, 11, 13, 15)), (neck + pelvis) / 2, neck, kp[:, 0], kp[:, 18],
+            *(kp[:, i] for i in (5, 7, 9, 6, 8, 10))]  # fmt: skip
+    np.testing.assert_allclose(out, np.stack(want, 1))
+    assert (conf == 1).all()
+    assert skeleton("body25b").joints[19:] == (
+        "l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", ["l_hip", "r_hip", "neck"])
+def test_a_middle_of_body25b_needs_both_ends(lost: str) -> None:
+    places = {"l_hip": (0, 0), "r_hip": (10, 4), "neck": (5, 102), "nose": (5, 120), "l_shoulder": (0, 99)}
+    made = convert_points(*one("body25b", **places), "body25b")
+    assert joint("pelvis", made) == ([5, 2], 1)
+    assert joint("spine", made) == ([5, 52], 1)
+    del places[lost]
+    made = convert_points(*one("body25b", **places), "body25b")
+    assert joint("pelvis", made)[1] == (lost == "neck")
+    assert joint("thorax", made)[1] == (lost != "neck"), "nor do the shoulders stand in"
+    assert joint("spine", made) == ([0, 0], 0)
+    assert joint("nose", made) == ([5, 120], 1)
+
+
 def test_sixteen_joints_and_back() -> None:
     kp = points("h36m16")
     conf = np.ones(kp.shape[:2])

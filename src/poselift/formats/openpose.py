@@ -1,6 +1,7 @@
 """OpenPose: a folder with one JSON per frame, {`people`: [{`pose_keypoints_2d`: [x, y, c, ...]}]}.
 
-75 numbers are BODY_25, 54 the older COCO model with a neck (left out here): the two layouts that OpenPose defines.
+75 numbers are BODY_25, 54 the older COCO model with a neck (left out here): the two layouts that OpenPose's own models
+give. Its experimental BODY_25B has 75 numbers too, in another order; a file does not say so, `--skeleton body25b` does.
 The number in a file's name is its frame, a missing file is a gap, `person_id` the identity where it is tracked.
 Coordinates are pixels of the source (`--keypoint_scale 0`, the default). A single file is one frame.
 """

@@ -87,6 +87,16 @@ _MIDDLES: tuple[Step, ...] = (
     ("thorax", (_mean("l_shoulder", "r_shoulder"), _mean("neck", trust=0.9))),
 )
 _BODY25: tuple[Step, ...] = (*_SAME, *_MIDDLES, *_FACE, _SPINE_HEAD, ("nose", _NOSE), ("head_top", _HEAD_TOP))
+# ERD's rule for this layout (Kang et al., BMVC 2020), so that its published data and weights fit: the neck for the
+# thorax and the tip of the nose for `nose`; a middle needs both of its ends.
+_BODY25B: tuple[Step, ...] = (
+    *_SAME,
+    ("pelvis", (_along("l_hip", "r_hip", 0.5),)),
+    ("thorax", (_mean("neck"),)),
+    _SPINE,
+    ("nose", (_mean("nose"),)),
+    ("head_top", (_mean("head_top"),)),
+)
 # Halpe's and MPII's head top is the crown, 1.65 times as far from the shoulders as the ears.
 _FROM_CROWN = _along("=thorax", "head_top", 0.73, 0.8)
 _HALPE26: tuple[Step, ...] = (
@@ -116,6 +126,7 @@ CONVERSIONS: dict[tuple[str, str], tuple[Step, ...]] = {
     ("mpii16", "h36m17"): _MPII16,
     ("halpe26", "h36m17"): _HALPE26,
     ("body25", "h36m17"): _BODY25,
+    ("body25b", "h36m17"): _BODY25B,
     ("mediapipe33", "h36m17"): _COCO,
     ("wholebody23", "h36m17"): _COCO,
     ("h36m17", "h36m16"): tuple((n, (_mean(n),)) for n in _H36M16_JOINTS),

@@ -146,6 +146,14 @@ _BODY25 = """nose:neck neck:pelvis r_shoulder:neck r_elbow:r_shoulder r_wrist:r_
     l_elbow:l_shoulder l_wrist:l_elbow pelvis r_hip:pelvis r_knee:r_hip r_ankle:r_knee l_hip:pelvis l_knee:l_hip
     l_ankle:l_knee r_eye:nose l_eye:nose r_ear:r_eye l_ear:l_eye l_big_toe:l_ankle l_small_toe:l_ankle
     l_heel:l_ankle r_big_toe:r_ankle r_small_toe:r_ankle r_heel:r_ankle"""
+# OpenPose's other model with 25 points: other numbers, no pelvis, the upper neck and the crown marked
+_BODY25B = (
+    _BODY17.replace("l_shoulder:nose r_shoulder:nose", "l_shoulder:neck r_shoulder:neck").replace(
+        "nose ", "nose:neck ", 1
+    )
+    + " neck head_top:neck "
+    + _FEET
+)
 _MEDIAPIPE33 = """nose l_eye_inner:nose l_eye:l_eye_inner l_eye_outer:l_eye r_eye_inner:nose r_eye:r_eye_inner
     r_eye_outer:r_eye l_ear:l_eye_outer r_ear:r_eye_outer l_mouth:nose r_mouth:nose l_shoulder:nose r_shoulder:nose
     l_elbow:l_shoulder r_elbow:r_shoulder l_wrist:l_elbow r_wrist:r_elbow l_pinky:l_wrist r_pinky:r_wrist
@@ -161,6 +169,7 @@ SKELETONS: dict[str, Skeleton] = {
         _tree("mpii16", _MPII16),
         _tree("halpe26", _HALPE26),
         _tree("body25", _BODY25),
+        _tree("body25b", _BODY25B),
         _tree("mediapipe33", _MEDIAPIPE33),
         _tree("wholebody23", _BODY17 + " " + _FEET),
     )
