@@ -99,11 +99,14 @@ class LocallyConnected(nn.Module):
     def __init__(self, *, near: Bool[np.ndarray, "j j"], c_in: int, c_out: int, layout: MaskLayout) -> None:
         super().__init__()
         self.shape = (len(near) * c_out, len(near) * c_in)
-        places = torch.empty(int(near.sum()) * c_in * c_out, dtype=torch.int64)
+        self.run = c_in if layout == "block" else 1
+        """How many weights always stand side by side, from a multiple of that number on."""
+        n = int(near.sum()) * c_in * c_out
+        places = torch.empty(n // self.run, dtype=torch.int64)  # of the runs
         if not places.is_meta:  # a network without memory, of which only the shapes are wanted
-            places.copy_(torch.from_numpy(weight_places(near, c_in, c_out, layout)))
+            places.copy_(torch.from_numpy(weight_places(near, c_in, c_out, layout)[:: self.run] // self.run))
         self.register_buffer("places", places, persistent=False)
-        self.weight = nn.Parameter(torch.empty(len(places)))
+        self.weight = nn.Parameter(torch.empty(n))
         self.bias = nn.Parameter(torch.empty(self.shape[0]))
         fan = c_in * c_out  # published: Kaiming uniform (a = √3) that takes one pair of joints for its fan
         nn.init.uniform_(self.weight, -math.sqrt(1.5 / fan), math.sqrt(1.5 / fan))
@@ -112,8 +115,10 @@ class LocallyConnected(nn.Module):
     @property
     def matrix(self) -> Float[Tensor, "o i"]:
         """The whole matrix, zeros included."""
-        zeros = self.weight.new_zeros(math.prod(self.shape))
-        return zeros.scatter(0, self.places, self.weight).view(self.shape)
+        zeros = self.weight.new_zeros(math.prod(self.shape) // self.run, self.run)
+        if self.run == 1:  # scatter is the faster one for single numbers
+            return zeros[:, 0].scatter(0, self.places, self.weight).view(self.shape)
+        return zeros.index_copy(0, self.places, self.weight.view(-1, self.run)).view(self.shape)
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
         return F.linear(x, self.matrix, self.bias)
