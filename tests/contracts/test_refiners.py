@@ -123,7 +123,7 @@ def test_a_solved_root_does_not_look_at_the_given_one(name: str):
         results = [refine(default(name), (kp, conf, p, g, K), root=root) for g in (at, at + 1, None)]  # type: ignore
         assert all(torch.equal(r, results[0]) for r in results)
     with pytest.raises(InputError, match="root_cam"):
-        refine(default(name), (kp, conf, p, None, K))  # type: ignore[arg-type]
+        refine(default(name), (kp, conf, p, None, K), root="given")  # type: ignore[arg-type]
 
 
 @refiners
