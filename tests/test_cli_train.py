@@ -90,3 +90,15 @@ def test_prepare_brings_asfamc_into_the_native_form(tmp_path: Path, capsys: pyte
     assert "performers" in capsys.readouterr().out
     assert main(["data", "info", str(out)]) == 0
     assert "3D motion" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pca", ["0.95", "12"])
+def test_principal_components_by_number_or_fraction(pca: str, tmp_path: Path):
+    run = tmp_path / "run"
+    argv = ["train", "linear-erd", "-o", str(run), *SMALL, "--model.pca", pca]
+    assert main(argv) == 0
+    assert json.loads((run / "recipe.json").read_text())["model"]["pca"] == float(pca)
+    found = json.loads((run / "model" / "config.json").read_text())["config"]["pca"]
+    assert type(found) is int
+    assert found == 12 if pca == "12" else 1 <= found < 34
+    assert main([*argv, "--resume"]) == 0

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poselift.models.base import Lifter, LifterConfig, require
+from poselift.models.components import WithComponents
 
 __all__ = ["ResidualMLP", "ResidualMLPConfig"]
 
@@ -37,6 +38,9 @@ class ResidualMLPConfig(LifterConfig):
     """Residual blocks of two layers each."""
     dropout: float = 0.1
     """Probability that a feature inside a block is dropped in training."""
+    pca: int | float = 0
+    """If positive, the input is projected on that many principal components, or, below 1, on as few as keep that
+    fraction of the variance."""
 
 
 class _Block(nn.Module):
@@ -57,7 +61,7 @@ class _Block(nn.Module):
         return x + self.w2(self.dropout(F.gelu(self.w1(self.norm(x)))))
 
 
-class ResidualMLP(Lifter):
+class ResidualMLP(WithComponents, Lifter):
     """Single-frame lifter; the root of what it gives is exactly 0."""
 
     config: ResidualMLPConfig
@@ -66,20 +70,29 @@ class ResidualMLP(Lifter):
         super().__init__(config)
         require(config, width=(1, 65_536), hidden=(1, 65_536), blocks=(0, 1000), dropout=(0, 0.999))
         j, scale = len(self.skeleton), int(config.scale_feature)
-        self.w_in = nn.Linear(j * (self.in_channels - scale) + scale, config.width)
+        self.w_in = nn.Linear(self.hold_components(j * (self.in_channels - scale) + scale), config.width)
         self.blocks = nn.ModuleList(_Block(config=config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
         self.w_out = nn.Linear(config.width, 3 * j)
 
     def forward(self, kp_norm: Float[Tensor, "b t j c"]) -> Float[Tensor, "b t j 3"]:
-        if self.config.scale_feature:  # the same for all joints: taken once
-            x = torch.cat((kp_norm[..., :-1].flatten(-2), kp_norm[..., 0, -1:]), -1)
-        else:
-            x = kp_norm.flatten(-2)
-        x = self.w_in(x)  # b t w
+        x = self.w_in(self.project(self.flat(kp_norm)))  # b t w
         for block in self.blocks:
             x = block(x)
         p = self.w_out(self.norm(x)).unflatten(-1, (-1, 3))  # b t j 3, standardised
         p = p * self.std3d + self.mean3d
         root = self.skeleton.root
         return p - p[..., root : root + 1, :]
+
+    def flat(self, kp_norm: Float[Tensor, "b t j c"]) -> Float[Tensor, "b t i"]:
+        """Joint after joint; the scale feature, the same for all joints, once at the end."""
+        if self.config.scale_feature:
+            return torch.cat((kp_norm[..., :-1].flatten(-2), kp_norm[..., 0, -1:]), -1)
+        return kp_norm.flatten(-2)
+
+    def fit_pca(self, kp_norm: Float[Tensor, "b t j c"]) -> None:
+        """Take the principal components of the training set's inputs."""
+        self.take_components(self.flat(kp_norm).flatten(0, 1))
+
+    def resize_input(self, features: int) -> None:
+        self.w_in = nn.Linear(features, self.config.width).to(self.mean3d)

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from poselift.errors import InputError, unknown_name
 from poselift.models.base import Lifter, LifterConfig, require
+from poselift.models.components import WithComponents
 from poselift.models.input_frames import InputFrameName
 from poselift.structures.skeleton import skeleton
 
@@ -58,8 +59,9 @@ class SimpleBaselineConfig(LifterConfig):
     """Joints the network sees, in its order; all of the skeleton if not given."""
     joints_out: tuple[str, ...] | None = None
     """Joints the network gives, in its order; the others are 0. All of the skeleton if not given."""
-    pca: int = 0
-    """If positive, the input is projected on that many principal components (ERD uses 30)."""
+    pca: int | float = 0
+    """If positive, the input is projected on that many principal components (ERD uses 30), or, below 1, on as few as
+    keep that fraction of the variance."""
     init: Init = "torch"
     """How the linear layers start."""
     max_norm: bool = False
@@ -137,23 +139,19 @@ class LinearNet(nn.Module):
         return self.w2(x)
 
 
-class SimpleBaseline(Lifter):
+class SimpleBaseline(WithComponents, Lifter):
     """Single-frame lifter around `LinearNet`: picks its joints, and undoes the standardisation of the target."""
 
     config: SimpleBaselineConfig
     joints_in: Tensor
     joints_out: Tensor
     place: Tensor
-    pca_mean: Tensor
-    pca_components: Tensor
 
     def __init__(self, config: SimpleBaselineConfig) -> None:
         super().__init__(config)
         joints = self.skeleton.joints
         names_in, names_out = config.joints_in or joints, config.joints_out or joints
         inputs = len(names_in) * (self.in_channels - config.scale_feature) + config.scale_feature
-        if not 0 <= config.pca <= inputs:
-            raise InputError(field="pca", expected=f"0 to {inputs} components", found=config.pca)
         require(config, width=(1, 65_536), blocks=(0, 1000), dropout=(0, 0.999), bn_eps=(0, 1), bn_momentum=(0, 1))
         for names in (names_in, names_out):
             if not names or len(set(names)) != len(names):
@@ -162,10 +160,8 @@ class SimpleBaseline(Lifter):
         self.register_buffer("joints_out", torch.tensor(self.skeleton.indices(*names_out)), persistent=False)
         place = [names_out.index(n) if n in names_out else len(names_out) for n in joints]
         self.register_buffer("place", torch.tensor(place), persistent=False)
-        if config.pca:
-            self.register_buffer("pca_mean", torch.zeros(inputs))
-            self.register_buffer("pca_components", torch.eye(config.pca, inputs))
-        self.net = LinearNet(in_features=config.pca or inputs, out_features=3 * len(names_out), config=config)
+        features = self.hold_components(inputs)
+        self.net = LinearNet(in_features=features, out_features=3 * len(names_out), config=config)
 
     def forward(self, kp_norm: Float[Tensor, "b t j c"]) -> Float[Tensor, "b t j 3"]:
         b, t = kp_norm.shape[:2]
@@ -177,8 +173,7 @@ class SimpleBaseline(Lifter):
 
     def features(self, kp_norm: Float[Tensor, "b t j c"]) -> Float[Tensor, "b t i"]:
         """kp_norm → the input of `net`: its principal components if the config says so, else `flat`."""
-        x = self.flat(kp_norm)
-        return (x - self.pca_mean) @ self.pca_components.mT if self.config.pca else x
+        return self.project(self.flat(kp_norm))
 
     def flat(self, kp_norm: Float[Tensor, "b t j c"]) -> Float[Tensor, "b t i"]:
         """Joint after joint, x0 y0 x1 y1 …; the scale feature, the same for all joints, once at the end."""
@@ -188,13 +183,11 @@ class SimpleBaseline(Lifter):
         return x.flatten(-2)
 
     def fit_pca(self, kp_norm: Float[Tensor, "b t j c"]) -> None:
-        """Take the principal components of the training set's inputs: no whitening, largest variance first."""
-        x = self.flat(kp_norm).flatten(0, 1).double()
-        mean = x.mean(0)
-        _, axes = torch.linalg.eigh((x - mean).mT @ (x - mean))
-        with torch.no_grad():
-            self.pca_mean.copy_(mean)
-            self.pca_components.copy_(axes.flip(1)[:, : self.config.pca].mT)
+        """Take the principal components of the training set's inputs."""
+        self.take_components(self.flat(kp_norm).flatten(0, 1))
+
+    def resize_input(self, features: int) -> None:
+        self.net.w1 = _linear(features, self.config.width, self.config).to(self.mean3d)
 
 
 def _linear(fan_in: int, fan_out: int, config: SimpleBaselineConfig) -> nn.Linear:

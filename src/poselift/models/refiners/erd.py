@@ -29,6 +29,7 @@ from poselift.errors import InputError
 from poselift.geometry.projection import project
 from poselift.geometry.roots import root_least_squares
 from poselift.models.base import RefinerConfig, RootSource, require
+from poselift.models.components import WithComponents
 from poselift.structures.skeleton import Skeleton, skeleton
 
 __all__ = ["Features", "ResidualDescent", "ResidualDescentConfig"]
@@ -56,8 +57,9 @@ class ResidualDescentConfig(RefinerConfig):
     """Residual linear layers of each regressor."""
     dropout: float = 0.25
     """Probability that a feature is dropped in training."""
-    pca: int = 0
-    """If positive, x and q are projected on that many principal components (published: 30)."""
+    pca: int | float = 0
+    """If positive, x and q are projected on that many principal components (published: 30), or, below 1, on as few as
+    keep that fraction of the variance."""
 
 
 class _Regressor(nn.Module):
@@ -77,7 +79,7 @@ class _Regressor(nn.Module):
         return self.w2(y)
 
 
-class ResidualDescent(nn.Module):
+class ResidualDescent(WithComponents):
     """A `Refiner`: the chain of regressors, with the statistics of the keypoints (pixels, j 2) in buffers.
 
     Raises `InputError` for an unknown skeleton or numbers out of range (more components than numbers among them).
@@ -85,23 +87,16 @@ class ResidualDescent(nn.Module):
 
     mean2d: Tensor
     std2d: Tensor
-    pca_mean: Tensor
-    pca_components: Tensor
 
     def __init__(self, config: ResidualDescentConfig) -> None:
         super().__init__()
         self.config = config
         self.skeleton: Skeleton = skeleton(config.skeleton)
         j = len(self.skeleton)
-        require(
-            config, steps=(1, 1000), width=(1, 65_536), blocks=(0, 1000), dropout=(0, 0.999), pca=(0, 2 * j)
-        )  # fmt: skip
+        require(config, steps=(1, 1000), width=(1, 65_536), blocks=(0, 1000), dropout=(0, 0.999))
         self.register_buffer("mean2d", torch.zeros(j, 2))
         self.register_buffer("std2d", torch.ones(j, 2))
-        if config.pca:
-            self.register_buffer("pca_mean", torch.zeros(2 * j))
-            self.register_buffer("pca_components", torch.eye(config.pca, 2 * j))
-        inputs = (config.pca or 2 * j) * (2 if config.features in ("cat", "catproj") else 1)
+        inputs = self.hold_components(2 * j) * (2 if config.features in ("cat", "catproj") else 1)
         self.model = nn.ModuleList(
             _Regressor(in_features=inputs, out_features=3 * j, config=config) for _ in range(config.steps)
         )
@@ -207,8 +202,8 @@ class ResidualDescent(nn.Module):
     def _features(self, x: Tensor, q: Tensor | None) -> Tensor:
         """What a regressor sees, flat: of joints x0 y0 (dx0 dy0) x1 …, of components those of x, then the others."""
         if self.config.pca:
-            x = (x.flatten(-2) - self.pca_mean) @ self.pca_components.mT
-            q = None if q is None else (q.flatten(-2) - self.pca_mean) @ self.pca_components.mT
+            x = self.project(x.flatten(-2))
+            q = None if q is None else self.project(q.flatten(-2))
         match self.config.features:
             case "delta" | "cat" if q is not None:
                 f = x - q if self.config.features == "delta" else torch.cat((x, x - q), -1)
@@ -217,6 +212,16 @@ class ResidualDescent(nn.Module):
             case _:
                 f = x
         return f if self.config.pca else f.flatten(-2)
+
+    def fit(self, kp_img: Float[Tensor, "n j 2"], conf: Float[Tensor, "n j"]) -> None:
+        """Take statistics, and principal components where there are any, from the training set's keypoints, pixels."""
+        seen = (conf > 0) & torch.isfinite(kp_img).all(-1)
+        kp, n = torch.where(seen[..., None], kp_img, 0).double(), seen.sum(0).clamp_min(1)[:, None]
+        mean = kp.sum(0) / n
+        variance = torch.where(seen[..., None], kp - mean, 0).square().sum(0) / n
+        self.set_statistics(mean2d=mean.float(), std2d=variance.sqrt().float())
+        if self.config.pca:
+            self.fit_pca(kp_img, conf)
 
     def set_statistics(self, *, mean2d: Float[Tensor, "j 2"], std2d: Float[Tensor, "j 2"]) -> None:
         """Take the training set's statistics of the keypoints, pixels. A coordinate that never varies is not scaled."""
@@ -227,9 +232,9 @@ class ResidualDescent(nn.Module):
     def fit_pca(self, kp_img: Float[Tensor, "n j 2"], conf: Float[Tensor, "n j"] | None = None) -> None:
         """Take the principal components of the training set's keypoints, after `set_statistics`; no whitening."""
         seen = torch.isfinite(kp_img).all(-1) if conf is None else (conf > 0) & torch.isfinite(kp_img).all(-1)
-        x = self._standardize(kp_img.to(self.mean2d), seen).flatten(1).double()
-        mean = x.mean(0)
-        _, axes = torch.linalg.eigh((x - mean).mT @ (x - mean))
-        with torch.no_grad():
-            self.pca_mean.copy_(mean)
-            self.pca_components.copy_(axes.flip(1)[:, : self.config.pca].mT)
+        self.take_components(self._standardize(kp_img.to(self.mean2d), seen).flatten(1))
+
+    def resize_input(self, features: int) -> None:
+        inputs = features * (2 if self.config.features in ("cat", "catproj") else 1)
+        for regressor in self.model:
+            regressor.w1[0] = nn.Linear(inputs, self.config.width).to(self.mean2d)  # type: ignore[index]
