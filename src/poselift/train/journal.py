@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poselift.errors import InputError, OutputError
-from poselift.models.lifters import family_of
+from poselift.models.kinds import kind_and_family
 from poselift.storage.atomic import write_aside
 from poselift.train.recipes import RECIPES, Recipe
 
@@ -54,7 +54,7 @@ class Journal:
 
     # ------------------------------------------------------------------ the folder
     def _described(self) -> str:
-        return json.dumps({"family": family_of(self.recipe.model), **asdict(self.recipe)}, indent=1)
+        return json.dumps({"family": kind_and_family(self.recipe.model)[1], **asdict(self.recipe)}, indent=1)
 
     def _check_free(self) -> None:
         if self.out.is_file():

@@ -4,6 +4,7 @@ Everything random in step s comes from seeds made of (recipe seed, s), and a che
 that was killed and resumed gives the weights of one that was not, bit for bit on the same CPU.
 With several processes every process draws the same global batch and takes its share of it; the gradients are those
 of the whole batch (batch-norm statistics are each process's own).
+An objective of several stages (`train.objectives`) runs through the schedule once for each.
 """
 
 from __future__ import annotations
@@ -18,17 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from poselift.data.bank import Batch
-from poselift.data.datasets import BatchSource, dataset_clips, dataset_source
 from poselift.errors import InputError, PoseliftError
-from poselift.models.base import Lifter
-from poselift.models.lifters import build_lifter
 from poselift.models.weights import save_model
-from poselift.structures import Clip
 from poselift.train.checkpoint import load_state, save_state, to_device
-from poselift.train.evaluate import evaluate_clips
 from poselift.train.journal import Journal
+from poselift.train.objectives import Objective
 from poselift.train.recipes import Recipe, Schedule, check_recipe
-from poselift.train.statistics import fit_statistics
 
 __all__ = ["NotFiniteError", "TrainOptions", "train"]
 
@@ -119,21 +115,19 @@ class _Run:
                 found=recipe.schedule.batch,
             )
         torch.manual_seed(recipe.seed)
-        self.lifter: Lifter = build_lifter(recipe.model)
-        self.source: BatchSource = dataset_source(recipe.data, "train")
-        self.validation: list[Clip] = dataset_clips(recipe.data, "validation", recipe.data.validation_every)
+        self.objective: Objective = recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
+        self.model: nn.Module = self.objective.model
         self.generator = torch.Generator()
-        self.objective = recipe.objective.build()
         self.step, self.best = 0, math.inf
+        self.total = recipe.schedule.steps * len(self.objective.stages)
         # a run that was killed before its first checkpoint is resumed by starting it again
         state = load_state(out / STATE) if options.resume and (out / STATE).is_file() else None
         if state is None:
-            fit_statistics(self.lifter, self.source, torch.Generator().manual_seed(step_seed(recipe.seed, 0, 3)))
+            self.objective.fit(torch.Generator().manual_seed(step_seed(recipe.seed, 0, 3)))
         else:
-            self.lifter.load_state_dict(state["lifter"])
-        self.network, optimizer = fabric.setup(self.lifter, make_optimizer(self.lifter.parameters(), recipe.schedule))
-        self.optimizer: torch.optim.Optimizer = optimizer
-        self.ema = {k: v.detach().clone() for k, v in self.lifter.named_parameters()} if recipe.schedule.ema else None
+            self.model.load_state_dict(state["model"])
+        self.model.to(fabric.device)
+        self.enter(0 if state is None else state["stage"])
         if state is not None:
             self.optimizer.load_state_dict(to_device(state["optimizer"], fabric.device))
             if self.ema is not None:
@@ -142,54 +136,72 @@ class _Run:
         if options.resume:
             journal.truncate(self.step)
 
+    def enter(self, stage: int) -> None:
+        """Begin a stage: its module, an optimiser and a running mean of its own."""
+        plan, self.stage = self.recipe.schedule, stage
+        gen = torch.Generator().manual_seed(step_seed(self.recipe.seed, 0, 2))
+        self.objective.enter(stage, self.fabric.device, gen)
+        self.module = self.objective.stages[stage]
+        self.rate = self.objective.rate(stage) or plan.lr
+        self.network, optimizer = self.fabric.setup(self.module, make_optimizer(self.module.parameters(), plan))
+        self.optimizer: torch.optim.Optimizer = optimizer
+        self.ema = {k: v.detach().clone() for k, v in self.module.named_parameters()} if plan.ema else None
+
     # ------------------------------------------------------------------ the loop
     def loop(self) -> None:
         plan = self.recipe.schedule
-        fixed = self.batch(0) if self.options.overfit else None
-        self.lifter.train()
-        self.journal.start(self.step, plan.steps, plan.batch)
+        self.journal.start(self.step, self.total, plan.batch)
         began = time.perf_counter()
-        while self.step < plan.steps:
-            batch = fixed or self.batch(self.step)
-            losses = self.train_step(batch)
+        while self.step < self.total:
+            if self.step // plan.steps > self.stage:
+                _Swap(self.module, self.ema).__enter__()  # later stages build on what was evaluated
+                self.enter(self.stage + 1)
+            losses = self.train_step(self.batch(0 if self.options.overfit else self.step))
             self.step += 1
-            if self.step % plan.log_every == 0 or self.step == plan.steps:
+            ended = self.step % plan.steps == 0
+            if self.step % plan.log_every == 0 or ended:
                 values = {k: float(v) for k, v in losses.items()}
                 seconds, began = time.perf_counter() - began, time.perf_counter()
-                self.journal.log(self.step, values, lr=plan.lr_at(self.step - 1), seconds=seconds)
-            if self.step % plan.validate_every == 0 or self.step == plan.steps:
+                self.journal.log(self.step, values, lr=self.lr(self.step - 1), seconds=seconds)
+            if self.step % plan.validate_every == 0 or ended:
                 self.validate()
                 began = time.perf_counter()
-            if self.step % plan.save_every == 0 or self.step == plan.steps:
+            if self.step % plan.save_every == 0 or ended:
                 self.save()
         self.journal.curves()
+
+    def lr(self, step: int) -> float:
+        """Learning rate of a step: every stage runs through the schedule."""
+        plan = self.recipe.schedule
+        return plan.lr_at(step - self.stage * plan.steps) * self.rate / plan.lr
 
     def batch(self, step: int) -> Batch:
         """The process's share of the global batch of a step, on its device."""
         self.generator.manual_seed(step_seed(self.recipe.seed, step))
-        whole = self.source.batch(self.recipe.schedule.batch, self.generator)
+        whole = self.objective.batch(self.recipe.schedule.batch, self.generator)
         world = self.fabric.world_size
         if world > 1:
-            whole = Batch(**{k: v.chunk(world)[self.fabric.global_rank] for k, v in whole.as_dict().items()})
+            whole = type(whole)(**{k: v.chunk(world)[self.fabric.global_rank] for k, v in whole.as_dict().items()})
         return whole.to(self.fabric.device)
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         plan = self.recipe.schedule
         torch.manual_seed(step_seed(self.recipe.seed, self.step, 1))  # dropout
         for group in self.optimizer.param_groups:
-            group["lr"] = plan.lr_at(self.step)
+            group["lr"] = self.lr(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self.objective.losses(self.lifter, self.network, batch)
+        losses = self.objective.losses(self.network, batch)
         self.fabric.backward(losses["loss"])
         if plan.clip_norm > 0:
-            nn.utils.clip_grad_norm_(self.lifter.parameters(), plan.clip_norm)
+            nn.utils.clip_grad_norm_(self.module.parameters(), plan.clip_norm)
         if not bool(torch.isfinite(losses["loss"])):
             self.stop_not_finite(batch)
         self.optimizer.step()
         if self.ema is not None:
-            decay = min(plan.ema, (self.step + 1) / (self.step + 10))
+            within = self.step - self.stage * plan.steps
+            decay = min(plan.ema, (within + 1) / (within + 10))
             with torch.no_grad():
-                for name, p in self.lifter.named_parameters():
+                for name, p in self.module.named_parameters():
                     self.ema[name].lerp_(p, 1 - decay)
         return {k: v.detach() for k, v in losses.items()}
 
@@ -202,9 +214,7 @@ class _Run:
     # ------------------------------------------------------------------ validation and saving
     def validate(self) -> None:
         with self.averaged():
-            self.lifter.eval()
-            report = evaluate_clips(self.lifter, self.validation, device=self.fabric.device)
-            self.lifter.train()
+            report = self.objective.report(self.fabric.device)
             figures = {
                 k.partition("/")[0]: v for k, v in report.summary().items() if k.endswith("/frame") and v is not None
             }
@@ -217,7 +227,7 @@ class _Run:
             if better:
                 self.best = value
             if better and self.fabric.is_global_zero:
-                save_model(self.lifter, self.out / MODEL, card=self.card(figures))
+                save_model(self.objective.result(), self.out / MODEL, card=self.card(figures))
         self.journal.validated(self.step, figures, better=better)
 
     def card(self, figures: dict[str, float]) -> dict[str, Any]:
@@ -226,20 +236,22 @@ class _Run:
             "summary": self.recipe.summary,
             "step": self.step,
             "data": self.recipe.data.dataset,
+            **self.objective.card(),
             "validation": {k: round(v, 3) for k, v in figures.items()},
         }
 
     def averaged(self) -> _Swap:
-        """Context in which the lifter holds the running mean of its weights, if there is one."""
-        return _Swap(self.lifter, self.ema)
+        """Context in which the module holds the running mean of its weights, if there is one."""
+        return _Swap(self.module, self.ema)
 
     def save(self) -> None:
         if not self.fabric.is_global_zero:
             return
         state: dict[str, Any] = {
             "step": self.step,
+            "stage": self.stage,
             "best": self.best,
-            "lifter": dict(self.lifter.state_dict()),
+            "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
         }
         if self.ema is not None:
@@ -248,12 +260,12 @@ class _Run:
 
 
 class _Swap:
-    def __init__(self, lifter: Lifter, ema: dict[str, Tensor] | None) -> None:
-        self.lifter, self.ema = lifter, ema
+    def __init__(self, module: nn.Module, ema: dict[str, Tensor] | None) -> None:
+        self.module, self.ema = module, ema
 
     def _exchange(self) -> None:
         if self.ema is not None:
-            for name, p in self.lifter.named_parameters():
+            for name, p in self.module.named_parameters():
                 held = p.data.clone()
                 p.data.copy_(self.ema[name])
                 self.ema[name].copy_(held)

@@ -1,45 +1,139 @@
-"""What a step minimises. An objective turns a model and a batch into named losses; the loop does the rest."""
+"""What a run minimises: the table of objectives' protocol, and the supervised one.
+
+An objective has the model, the data and the losses; the loop has steps, optimisers, saving and resuming. It may
+have several stages: modules that are trained one after the other, each with an optimiser of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from poselift.data.bank import Batch
+from poselift.data.datasets import BatchSource, DataConfig, dataset_clips, dataset_source
 from poselift.losses import LOSSES
-from poselift.models.base import Lifter, to_look
+from poselift.metrics import Report
+from poselift.models.base import Lifter, LifterConfig, to_look
+from poselift.models.lifters import build_lifter
+from poselift.structures import Clip
+from poselift.train.evaluate import evaluate_clips
+from poselift.train.statistics import fit_statistics
 
-__all__ = ["Supervised", "SupervisedConfig"]
+__all__ = ["LossName", "Objective", "Supervised", "SupervisedConfig"]
+
+LossName = Literal["mse", "l1", "mpjpe"]
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What the loop asks of an objective. `model` is what is trained, complete, with its statistics in buffers."""
+
+    model: nn.Module
+
+    @property
+    def stages(self) -> Sequence[nn.Module]:
+        """The modules that are trained, in their order."""
+        ...
+
+    def fit(self, gen: Generator) -> None:
+        """Before the first step of a new run: statistics of the training set."""
+        ...
+
+    def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
+        """Before a stage's first step, and where a run is resumed: earlier stages are done, modes are to be set.
+
+        gen: always in the same state.
+        """
+        ...
+
+    def rate(self, stage: int) -> float | None:
+        """Highest learning rate of a stage; None is the schedule's."""
+        ...
+
+    def batch(self, b: int, gen: Generator) -> Batch:
+        """The global batch of a step."""
+        ...
+
+    def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
+        """Named scalars, of which `loss` is minimised; `network` is the stage's module as wrapped for its device."""
+        ...
+
+    def report(self, device: torch.device) -> Report:
+        """Validation of the model as it is, on the validation clips."""
+        ...
+
+    def result(self) -> nn.Module:
+        """What is worth saving after the stage that is being trained."""
+        ...
+
+    def card(self) -> dict[str, Any]:
+        """What the model's card says about it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig:
     """2D in, 3D truth known."""
 
-    loss: Literal["mse", "l1", "mpjpe"] = "mse"
-    """Mean squared, mean absolute, or mean Euclidean distance per joint."""
+    loss: LossName = "mse"
+    """Mean squared, mean absolute, or mean Euclidean distance per joint (`sqrtl2` of ERD)."""
     units: Literal["standardized", "metres"] = "standardized"
     """Units of the difference: each coordinate's standard deviation over the training set, or metres."""
     seen_weight: float = 1.0
     """Weight of joints that the input shows, against 1 for joints that it does not show."""
     bone_weight: float = 0.0
     """Weight of the mean absolute error of bone vectors, metres."""
+    flip_average: bool = False
+    """Validate the mean of the pose and of the mirrored person's."""
 
-    def build(self) -> Supervised:
-        return Supervised(self)
+    def build(self, model: LifterConfig, data: DataConfig) -> Supervised:
+        return Supervised(self, model, data)
 
 
 class Supervised:
     """Loss between the lifted and the true root-relative pose, in the axes of the lifter's input frame."""
 
-    def __init__(self, config: SupervisedConfig) -> None:
-        self.config = config
+    def __init__(self, config: SupervisedConfig, model: LifterConfig, data: DataConfig) -> None:
+        self.config, self.data = config, data
+        self.model: Lifter = build_lifter(model)
+        self.source: BatchSource = dataset_source(data, "train")
+        self.validation: list[Clip] = dataset_clips(data, "validation", data.validation_every)
 
-    def losses(self, lifter: Lifter, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Named scalars, of which `loss` is minimised; `network` is the lifter as wrapped for its device."""
+    @property
+    def stages(self) -> Sequence[nn.Module]:
+        return (self.model,)
+
+    def fit(self, gen: Generator) -> None:
+        fit_statistics(self.model, self.source, gen)
+
+    def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
+        self.model.train()
+
+    def rate(self, stage: int) -> float | None:
+        return None
+
+    def batch(self, b: int, gen: Generator) -> Batch:
+        return self.source.batch(b, gen)
+
+    def report(self, device: torch.device) -> Report:
+        self.model.eval()
+        try:
+            return evaluate_clips(self.model, self.validation, device=device, flip_average=self.config.flip_average)
+        finally:
+            self.model.train()
+
+    def result(self) -> nn.Module:
+        return self.model
+
+    def card(self) -> dict[str, Any]:
+        return {}
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        lifter = self.model
         with torch.no_grad():
             kp_norm, R = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
             target = batch.p_root if R is None else to_look(batch.p_root, R)

@@ -12,11 +12,13 @@ from typing import Literal
 from poselift.data.datasets import DataConfig
 from poselift.errors import InputError, unknown_name
 from poselift.metrics import FIGURES
-from poselift.models.base import LifterConfig
+from poselift.models.base import LifterConfig, RefinerConfig
 from poselift.models.lifters.lcn import LCNConfig
 from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.semgcn import SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
+from poselift.models.refiners.erd import ResidualDescentConfig
+from poselift.train.descent import DescentConfig
 from poselift.train.objectives import SupervisedConfig
 
 __all__ = ["RECIPES", "Recipe", "Schedule", "check_recipe", "recipe"]
@@ -27,7 +29,7 @@ class Schedule:
     """Optimiser, learning rate and length of a run."""
 
     steps: int = 20_000
-    """Optimiser steps."""
+    """Optimiser steps (of each stage, where the objective has several)."""
     batch: int = 1024
     """Samples of a step, over all processes together."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -79,11 +81,11 @@ class Recipe:
 
     summary: str = ""
     """What it trains, in a line."""
-    model: LifterConfig = field(default_factory=SimpleBaselineConfig)
+    model: LifterConfig | RefinerConfig = field(default_factory=SimpleBaselineConfig)
     """The network."""
     data: DataConfig = field(default_factory=DataConfig)
     """What it learns from."""
-    objective: SupervisedConfig = field(default_factory=SupervisedConfig)
+    objective: SupervisedConfig | DescentConfig = field(default_factory=SupervisedConfig)
     """What it minimises."""
     schedule: Schedule = field(default_factory=Schedule)
     """How long and how fast."""
@@ -145,6 +147,13 @@ RECIPES: dict[str, Recipe] = {
         decay_steps=1100,  # as many times over the run as in the published one
         clip_norm=1.0,
     ),
+    "erd": Recipe(
+        summary="Residual descent, Kang et al. 2020, on any lifter (--objective.lifter), with the true root",
+        model=ResidualDescentConfig(),
+        data=DataConfig(input="gt"),
+        objective=DescentConfig(),
+        schedule=Schedule(steps=1300, batch=200, decay="constant", validate_every=1300, save_every=1300),
+    ),
 }
 
 
@@ -159,6 +168,8 @@ def check_recipe(recipe: Recipe) -> None:
             raise InputError(field=key, expected="1 or more", found=value)
     if not (math.isfinite(plan.lr) and plan.lr > 0):
         raise InputError(field="schedule.lr", expected="a positive number", found=plan.lr)
+    if isinstance(recipe.objective, DescentConfig):
+        _check_descent(recipe.objective)
     for name in ("weight_decay", "warmup", "clip_norm"):
         if not (math.isfinite(getattr(plan, name)) and getattr(plan, name) >= 0):
             raise InputError(field=f"schedule.{name}", expected="0 or more", found=getattr(plan, name))
@@ -166,6 +177,16 @@ def check_recipe(recipe: Recipe) -> None:
         raise InputError(field="schedule.ema", expected="0 or more and below 1", found=plan.ema)
     if plan.metric not in FIGURES:
         raise unknown_name("figure in schedule.metric", plan.metric, FIGURES)
+
+
+def _check_descent(objective: DescentConfig) -> None:
+    if objective.samples < 1:
+        raise InputError(field="objective.samples", expected="1 or more", found=objective.samples)
+    if not (math.isfinite(objective.root_noise) and objective.root_noise >= 0):
+        raise InputError(field="objective.root_noise", expected="0 or more", found=objective.root_noise)
+    for rate in objective.rates:
+        if not (math.isfinite(rate) and rate > 0):
+            raise InputError(field="objective.rates", expected="positive numbers", found=rate)
 
 
 def recipe(name: str) -> Recipe:
