@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from flat_lifter import save_keypoints, walking_clip
+from hostile import bombs, little_memory
 from poselift.cli import lifting, main
 
 
@@ -124,6 +125,9 @@ BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
     "skeleton": (["--skeleton", "coco71"], "did you mean 'coco17'"),
     "skeleton of another size": (["--skeleton", "body25"], "body25"),
     "model": (["--model", "defualt"], "defualt"),
+    "refiner": (["--refine", "defualt"], "defualt"),
+    "a lifter as refiner": (["--refine", "default"], "expected refiner, found lifter"),
+    "a root model without a refiner": (["--root-model", "default"], "root model: expected a refiner"),
     "device": (["--device", "cuda:77"], "device"),
     "batch": (["--batch", "0"], "batch"),
 }
@@ -186,6 +190,81 @@ def test_nothing_in_a_checkpoint_is_ever_run(tmp_path: Path, capsys: pytest.Capt
     assert main(["lift", str(keypoints), "-o", str(tmp_path / "out"), "--model", str(folder)]) == 2
     refused(capsys, tmp_path, "folder")
     assert not marker.exists()
+
+
+@pytest.fixture
+def refiner(tmp_path: Path) -> Path:
+    """Folder of a small untrained refiner of pictures like those of `walking_clip`."""
+    import torch
+
+    from poselift.models.refiners.erd import ResidualDescent, ResidualDescentConfig
+    from poselift.models.weights import save_model
+
+    erd = ResidualDescent(ResidualDescentConfig(steps=2, width=16))
+    erd.set_statistics(mean2d=torch.tensor((700.0, 360.0)).repeat(17, 1), std2d=torch.full((17, 2), 150.0))
+    return save_model(erd, tmp_path / "descent")
+
+
+def test_a_refiner_after_the_lifter(model: str, refiner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = save_keypoints(tmp_path / "keypoints.npz", [walking_clip(12)])
+    poses = {}
+    for name, options in {"plain": [], "refined": ["--refine", str(refiner)]}.items():
+        capsys.readouterr()
+        assert (
+            main(["lift", str(file), "-o", str(tmp_path / name), "--model", model, "--formats", "npz", *options]) == 0
+        )
+        assert ("The poses are refined by descent." in capsys.readouterr().out) == bool(options)
+        poses[name] = np.load(tmp_path / name / "poses.npz")
+    said = {name: json.loads(str(file["meta"])) for name, file in poses.items()}
+    assert said["refined"]["refiner"] == "descent"
+    assert "refiner" not in said["plain"]
+    assert np.isfinite(poses["refined"]["p_root"]).all()
+    assert not np.array_equal(poses["refined"]["p_root"], poses["plain"]["p_root"])
+
+
+@pytest.mark.parametrize("option", ["--refine", "--root-model"])
+@pytest.mark.parametrize("bomb", ["system", "eval", "exec", "open", "mkdir", "nested"])
+def test_nothing_in_a_refiner_is_ever_run(
+    option: str, bomb: str, model: str, refiner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    import pickle
+
+    marker = tmp_path / "it_ran"
+    evil = pickle.dumps({"state_dict": bombs(marker)[bomb]})
+    first = ["--refine", str(refiner)] if option != "--refine" else []
+    file = save_keypoints(tmp_path / "people.npz", [walking_clip(3)])
+    argv = ["lift", str(file), "-o", str(tmp_path / "out"), "--model", model, *first, option]
+    (tmp_path / "model.pth").write_bytes(evil)
+    assert main([*argv, str(tmp_path / "model.pth")]) == 2
+    refused(capsys, tmp_path, "model.pth")
+    (refiner / "model.safetensors").write_bytes(evil)
+    assert main([*argv, str(refiner)]) == 2
+    refused(capsys, tmp_path, "descent")
+    assert not marker.exists()
+
+
+LIES: dict[str, dict[str, object]] = {
+    "width": {"width": 60_000},
+    "steps": {"steps": 100},
+    "features": {"features": "everything"},
+    "root": {"root": "elsewhere"},
+    "skeleton": {"skeleton": "h36m99"},
+    "a field that is none": {"hook": "os.system"},
+}
+
+
+@pytest.mark.parametrize("change", LIES.values(), ids=list(LIES))
+def test_a_refiner_whose_config_lies(
+    change: dict[str, object], model: str, refiner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    config = json.loads((refiner / "config.json").read_text())
+    config["config"] |= change
+    (refiner / "config.json").write_text(json.dumps(config))
+    file = save_keypoints(tmp_path / "people.npz", [walking_clip(3)])
+    with little_memory():
+        code = main(["lift", str(file), "-o", str(tmp_path / "out"), "--model", model, "--refine", str(refiner)])
+    assert code == 2
+    refused(capsys, tmp_path, "descent")
 
 
 def test_a_model_of_another_architecture(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -35,6 +35,10 @@ class Lift:
     """Folder for the results; made if it is not there."""
     model: Annotated[str, arg(metavar="NAME|DIR")] = "default"
     """Weights: a name of `poselift models`, a folder, or a Hugging Face repository."""
+    refine: Annotated[str | None, arg(metavar="NAME|DIR")] = None
+    """Refiner that corrects the lifted poses: a name, a folder, or a Hugging Face repository."""
+    root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
+    """Model that tells a refiner where the person stands (solved by least squares otherwise)."""
     skeleton: Name = None
     """Joint layout of the input where the file does not say it: coco17, h36m17, halpe26, body25, ..."""
     format: Name = None
@@ -62,9 +66,10 @@ class Lift:
         formats = tuple(f.strip() for f in self.formats.split(",") if f.strip()) or None
         with _progress() as progress:
             lifted = lift(
-                self.input, out=self.out, model=self.model, skeleton=self.skeleton, format=self.format, fps=self.fps,
-                focal=self.focal, fov=self.fov, camera=self.camera, image_size=self.image_size, formats=formats,
-                batch=self.batch, device=self.device, progress=progress,
+                self.input, out=self.out, model=self.model, refine=self.refine, root_model=self.root_model,
+                skeleton=self.skeleton, format=self.format, fps=self.fps, focal=self.focal, fov=self.fov,
+                camera=self.camera, image_size=self.image_size, formats=formats, batch=self.batch, device=self.device,
+                progress=progress,
             )  # fmt: skip
         _report(lifted)
 
@@ -116,7 +121,7 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """List the weights at hand: what they are, the licence of their data, their error."""
+    """List the weights at hand: their kind, what they are, the licence of their data, their error."""
 
     def run(self) -> None:
         from rich.console import Console
@@ -124,11 +129,11 @@ class Models:
 
         from poselift.models.weights import list_models
 
-        table = Table("name", "what", "trained on", "data licence", "error", "size", box=None, pad_edge=False)
+        table = Table("name", "kind", "what", "trained on", "data licence", "error", "size", box=None, pad_edge=False)
         for model in list_models():
             errors = ", ".join(f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v}" for k, v in model.errors.items())
             size = f"{model.bytes / 1e6:.1f} MB"
-            table.add_row(model.name, model.summary, model.data, model.data_licence, errors, size)
+            table.add_row(model.name, model.kind, model.summary, model.data, model.data_licence, errors, size)
         Console().print(table)
 
 

@@ -15,11 +15,13 @@ import torch
 from poselift.errors import InputError, OutputError
 from poselift.formats import ReadOptions, read
 from poselift.formats.write_npz import open_poses
-from poselift.models.base import Lifter
+from poselift.models.base import Lifter, Refiner, RootModel
 from poselift.models.devices import find_device
+from poselift.models.predict import Refinement
 from poselift.models.weights import load_model
 from poselift.pipeline.intrinsics import CameraOptions
 from poselift.pipeline.outputs import OUTPUTS, Caption, choose_outputs, write_output
+from poselift.pipeline.refine import REFINED, Refining, check_pictures, choose_refinement
 from poselift.pipeline.scenes import Scene, make_scenes
 from poselift.pipeline.spool import spool
 from poselift.pipeline.stage import MIN_JOINTS, Track, lift_tracks
@@ -52,6 +54,8 @@ def lift(
     *,
     out: str | Path | None = None,
     model: str | Path | Lifter = "default",
+    refine: str | Path | Refiner | Refinement | None = None,
+    root_model: str | Path | RootModel | None = None,
     skeleton: str | None = None,
     format: str | None = None,
     fps: float | None = None,
@@ -68,8 +72,9 @@ def lift(
     """Lift 2D keypoints of people to metric 3D.
 
     input: a keypoint file or folder that `formats.read` knows, or Clips. out: folder for the files, None for none.
-    model: a name of `list_models`, a model folder, a Hub name, or a Lifter. skeleton, format, fps: what the input is,
-    where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
+    model: a name of `list_models`, a model folder, a Hub name, or a Lifter. refine: a refiner of its poses, likewise;
+    root_model: gives it the root, which is solved for otherwise. skeleton, format, fps: what the input is, where it
+    does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
     image_size (width, height): what is known of the camera; `pipeline.intrinsics` says what is assumed otherwise.
     formats: names in `OUTPUTS`; None writes all that can be. batch: frames at once. truth: the true motion, drawn into
     page and contact sheet. progress(done, total) in frames.
@@ -91,10 +96,13 @@ def lift(
     with _timed(result, "model"):
         target = find_device(device)
         lifter = (model if isinstance(model, Lifter) else load_model(model)).to(target).eval()
+        refining = choose_refinement(refine, root_model, lifter=lifter, source=model, device=target)
     with _timed(result, "read"):
         tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=names == ["npz"])
         scenes = make_scenes(tracks, cameras, file=source)
-    run = _Run(scenes, lifter, target, batch, progress, result)
+        if refining is not None:
+            check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
+    run = _Run(scenes, lifter, refining, target, batch, progress, result)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:
@@ -141,7 +149,8 @@ def _tracks(
     """The people of the input in the model's skeleton, and whether they are in a temporary file (tried if `store`)."""
 
     def ready(clip: Clip) -> Clip:
-        return convert(clip.replace(p_root=None, root_cam=None), skeleton)
+        meta = {k: v for k, v in clip.meta.items() if k not in REFINED}
+        return convert(clip.replace(p_root=None, root_cam=None, meta=meta), skeleton)
 
     if not isinstance(input, (str, Path)):
         clips = [input] if isinstance(input, Clip) else list(input)
@@ -158,27 +167,35 @@ class _Run:
         self,
         scenes: Sequence[Scene],
         lifter: Lifter,
+        refining: Refining | None,
         device: torch.device,
         batch: int,
         progress: Callable[[int, int], None] | None,
         result: Lifted,
     ) -> None:
-        self.scenes, self.lifter, self.device, self.batch, self.progress = scenes, lifter, device, batch, progress
-        self.result = result
+        self.scenes, self.lifter, self.refining, self.device = scenes, lifter, refining, device
+        self.batch, self.progress, self.result = batch, progress, result
         self.total, self.done = sum(s.frames for s in scenes), 0
         self.first: Clip | None = None
 
     def pieces(self, scene: Scene) -> Iterator[tuple[int, Clip]]:
         """Lifted slices of the scene's tracks, in order, with what was assumed in their meta."""
         cameras = [scene.camera.camera] * len(scene.tracks)
-        assumed = {"assumed_focal": True} if scene.camera.assumed_focal else {}
+        said = {"assumed_focal": True} if scene.camera.assumed_focal else {}
+        said |= {} if self.refining is None else self.refining.meta
         for i, clip in lift_tracks(
-            self.lifter, scene.tracks, scene.surveys, cameras, batch=self.batch, device=self.device
+            self.lifter,
+            scene.tracks,
+            scene.surveys,
+            cameras,
+            refine=self.refining,
+            batch=self.batch,
+            device=self.device,
         ):
             self.done += len(clip)
             if self.progress is not None:
                 self.progress(self.done, self.total)
-            clip = clip.replace(meta={**clip.meta, **assumed})
+            clip = clip.replace(meta={**clip.meta, **said})
             self.first = self.first or clip[:1]
             yield i, clip
 
@@ -202,11 +219,15 @@ class _Run:
         """The scene's clips and files."""
         clips = self.lift(scene)
         self.result.clips += clips
-        notes = [*scene.camera.notes, *standard_notes(clips)]
+        notes = [*self.refined(), *scene.camera.notes, *standard_notes(clips)]
         caption = Caption(title=scene.name or "poselift", notes=notes, truth=truth)
         for name in names:
             with _timed(self.result, name):
                 self.result.files[_key(scene, name)] = write_output(name, clips, folder, caption)
+
+    def refined(self) -> list[str]:
+        """Notes about the refiner, if there is one."""
+        return [] if self.refining is None else self.refining.all_notes()
 
     def notes(self) -> list[str]:
         """What was found and assumed, and what the numbers mean, for people."""
@@ -220,6 +241,7 @@ class _Run:
                 f"In {self.total - seen:,} frames nobody was seen (fewer than {MIN_JOINTS} joints): "
                 "their confidence is 0, their pose leads from the last one seen to the next."
             )
+        lines += self.refined()
         lines += dict.fromkeys(n for s in self.scenes for n in s.camera.notes)
         return [*lines, *standard_notes([self.first])] if self.first is not None else lines
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -19,10 +19,14 @@ from poselift.pipeline.gaps import between, neighbours
 from poselift.pipeline.place import place_root
 from poselift.structures import Camera, Clip
 
-__all__ = ["MIN_JOINTS", "Survey", "Track", "lift_tracks", "survey"]
+__all__ = ["MIN_JOINTS", "Refine", "Survey", "Track", "lift_tracks", "survey"]
 
 MIN_JOINTS = 4
 """A frame with fewer joints than this says too little of a pose: it counts as one in which nobody was seen."""
+
+Refine = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""kp_img (t, j, 2) pixels of a straight camera, conf (t, j), p_root (t, j, 3) metres, K (t, 3, 3) → better p_root, each
+frame by itself."""
 
 
 @runtime_checkable
@@ -77,6 +81,7 @@ def lift_tracks(
     surveys: Sequence[Survey],
     cameras: Sequence[Camera],
     *,
+    refine: Refine | None = None,
     batch: int = 4096,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Clip]]:
@@ -84,9 +89,9 @@ def lift_tracks(
 
     Clips must have the lifter's skeleton; every track needs a frame that can be lifted. Frames that cannot be
     lifted get confidence 0 and, between two that can, a pose in between (bone by bone) and a root on the straight
-    line; before the first and after the last they hold still.
+    line; before the first and after the last they hold still. The root is that of the refined poses.
     """
-    stage = _Stage(lifter, tracks, surveys, cameras, batch, torch.device(device))
+    stage = _Stage(lifter, tracks, surveys, cameras, refine, torch.device(device))
     field_ = lifter.receptive_field
     left, right = (field_ - 1, 0) if lifter.causal else ((field_ - 1) // 2, field_ // 2)
     waiting: list[_Segment] = []
@@ -110,11 +115,11 @@ class _Stage:
         tracks: Sequence[Track],
         surveys: Sequence[Survey],
         cameras: Sequence[Camera],
-        batch: int,
+        refine: Refine | None,
         device: torch.device,
     ) -> None:
         self.lifter, self.tracks, self.surveys, self.cameras = lifter, tracks, surveys, cameras
-        self.batch, self.device = batch, device
+        self.refine, self.device = refine, device
 
     def run(self, segments: Sequence[_Segment]) -> Iterator[tuple[int, Clip]]:
         if not segments:
@@ -144,6 +149,8 @@ class _Stage:
             p = lift_frames(self.lifter, kp, conf, K, size).float()
             if not bool(torch.isfinite(p).all()):
                 raise InputError("the model gives NaN or infinite coordinates for this input", field="model")
+            if self.refine is not None:
+                p = self.refine(kp, conf, p, K)
             root = torch.nan_to_num(place_root(kp, conf, p, K))
         return p.cpu().numpy(), root.cpu().numpy()
 
