@@ -17,9 +17,10 @@ import torch
 
 from poselift.data.datasets import DataConfig
 from poselift.errors import InputError
+from poselift.models.lifters import build_lifter
 from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
-from poselift.models.weights import load_model
+from poselift.models.weights import load_model, save_model
 from poselift.train.checkpoint import load_state, save_state
 from poselift.train.descent import DescentConfig
 from poselift.train.loop import NotFiniteError, TrainOptions, train
@@ -211,7 +212,8 @@ def test_every_recipe_learns_on_the_packaged_sample(name: str, tmp_path: Path) -
     narrow = {k: v for k, v in {"width": 64, "hidden": 64, "channels": 16}.items() if hasattr(recipe.model, k)}
     if isinstance(recipe.objective, DescentConfig):
         narrow["steps"] = 1
-        recipe = replace(recipe, objective=replace(recipe.objective, samples=2000))
+        weak = save_model(build_lifter(ResidualMLPConfig(width=16, hidden=16, blocks=1)), tmp_path / "lifter")
+        recipe = replace(recipe, objective=replace(recipe.objective, lifter=str(weak), samples=2000))
     recipe = replace(
         recipe,
         model=replace(recipe.model, **narrow),  # type: ignore[arg-type]
