@@ -156,3 +156,18 @@ def test_other_torch_files_are_named(tmp_path: Path) -> None:
         load_torch(tmp_path / "none.pth")
     with pytest.raises(InputError, match=r"data\.pkl"):
         load_torch(_zip(tmp_path / "z.pth", {"a.txt": b"x"}))
+
+
+@FORMS
+def test_optimiser_objects_are_inert_with_their_state(zipped: bool, model: torch.nn.Module, tmp_path: Path) -> None:
+    """Their state is kept by parameter: a tensor is the key."""
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.randn(4, 3)).sum().backward()
+    optimizer.step()
+    torch.save({"w": torch.ones(2), "optimizer": [optimizer]}, tmp_path / "c", _use_new_zipfile_serialization=zipped)
+    again = load_torch(tmp_path / "c")
+    assert torch.equal(again["w"], torch.ones(2))
+    (inert,) = again["optimizer"]
+    assert isinstance(inert, Inert)
+    assert inert.name == "torch.optim.adam.Adam"
+    assert len(inert.state["state"]) == len(list(model.parameters()))

@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("lift the bundled clip and compare it with the truth", "poselift.cli.lifting:Demo"),
     "view": Command("look at lifted people in the live viewer", "poselift.cli.lifting:View"),
     "models": Command("list the weights at hand, their data licence and error", "poselift.cli.lifting:Models"),
+    "import": Command("turn a published checkpoint into a model folder", "poselift.cli.importing:Import"),
     "train": Command("train a lifter by a named recipe, or resume", "poselift.cli.training:Train"),
     "eval": Command("compare a model with the truth: tables and plots", "poselift.cli.training:Eval"),
     "data prepare": Command("bring a data set into the native form, once", "poselift.cli.data:Prepare"),

@@ -39,7 +39,12 @@ _KEYS = (str, bytes, int, float, complex, type(None), frozenset, Inert, Builder)
 
 
 def plain_key(key: Any, depth: int = 0) -> Hashable:
-    """`key` if it may be a dictionary key. Deep or wide tuples would take for ever, or the C stack, to hash."""
+    """`key` if it may be a dictionary key. Deep or wide tuples would take for ever, or the C stack, to hash.
+
+    A tensor (optimisers keep their state so) is one by its identity only: a stub stands for it.
+    """
+    if depth == 0 and type(key).__module__ == "torch" and type(key).__name__ == "Tensor":
+        return Inert("torch.Tensor")
     if isinstance(key, tuple):
         if depth > 2 or len(key) > 16:
             raise PickleError("a key nested too deeply")
