@@ -202,7 +202,9 @@ class TestWhatIsSaid:
         by_hand = Refinement(refiner=refiner, root="given", root_model=model.eval())
         assert same(found.clips[0], lift(walking_clip(5), model=Flat(), refine=by_hand).clips[0])
 
-    @pytest.mark.parametrize(("trained", "noted"), [("tiny", False), ("folder", False), ("other", True), (None, False)])
+    @pytest.mark.parametrize(
+        ("trained", "noted"), [("tiny", False), ("folder", False), ("zoo/tiny", False), ("other", True), (None, False)]
+    )
     def test_poses_of_another_lifter(self, trained: str | None, noted: bool, tmp_path: Path):
         model = save_model(build_lifter(ResidualMLPConfig(width=8, hidden=8, blocks=1)), tmp_path / "tiny")
         card = {} if trained is None else {"lifter": str(model) if trained == "folder" else trained}

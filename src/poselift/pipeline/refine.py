@@ -120,7 +120,8 @@ def choose_refinement(
         chosen = replace(chosen, root="least_squares")
         notes.append(f"{name} was trained with the true root; here it gets one that is solved by least squares.")
     trained = " ".join(str(card.get("lifter", "")).split())
-    if trained and not isinstance(source, Lifter) and trained not in (str(source), model_name(source)):
+    told = trained and not isinstance(source, Lifter)
+    if told and trained != str(source) and _short(Path(trained)) != model_name(source):
         notes.append(
             f"{name} was trained on poses of the lifter {trained[:80]}, these are of {model_name(source)}: "
             "`poselift eval --refine` says whether it makes them better."
@@ -142,8 +143,11 @@ def model_name(source: str | Path) -> str:
     """What a model is called in notes and files: its name, for a run's `model` folder the run's too."""
     if isinstance(source, str) and source.startswith("hf:"):
         return source
-    info = find_model(source)
-    return "/".join(info.folder.resolve().parts[-2:]) if info.name == "model" else info.name
+    return _short(find_model(source).folder.resolve())
+
+
+def _short(folder: Path) -> str:
+    return "/".join(folder.parts[-2:]) if folder.name == "model" else folder.name
 
 
 def check_pictures(refining: Refining, tracks: Iterable[tuple[Track, Camera]], *, batch: int = 1 << 16) -> None:
