@@ -120,12 +120,13 @@ def choose_refinement(
         chosen = replace(chosen, root="least_squares")
         notes.append(f"{name} was trained with the true root; here it gets one that is solved by least squares.")
     trained = " ".join(str(card.get("lifter", "")).split())
-    told = trained and not isinstance(source, Lifter)
-    if told and trained != str(source) and _short(Path(trained)) != model_name(source):
-        notes.append(
-            f"{name} was trained on poses of the lifter {trained[:80]}, these are of {model_name(source)}: "
-            "`poselift eval --refine` says whether it makes them better."
-        )
+    if trained and not isinstance(source, Lifter):
+        known = model_name(source)
+        if trained != str(source) and _short(Path(trained)) != known:
+            notes.append(
+                f"{name} was trained on poses of the lifter {trained[:80]}, these are of {known}: "
+                "`poselift eval --refine` says whether it makes them better."
+            )
     return Refining(refinement=chosen, name=name, notes=notes)
 
 
