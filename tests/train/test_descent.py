@@ -18,9 +18,10 @@ from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.models.refiners.erd import ResidualDescent, ResidualDescentConfig
 from poselift.models.roots.pelvis import PelvisRegressor, PelvisRegressorConfig
 from poselift.models.weights import load_model, load_refiner, save_model
-from poselift.train import descent, loop
+from poselift.train import lifted, loop
 from poselift.train.checkpoint import load_state
-from poselift.train.descent import Descent, DescentConfig, LiftedBatch
+from poselift.train.descent import Descent, DescentConfig
+from poselift.train.lifted import LiftedBatch
 from poselift.train.loop import TrainOptions, train
 from poselift.train.recipes import Recipe, Schedule
 
@@ -120,7 +121,7 @@ def test_a_stage_leaves_the_others_alone_and_the_lifter_too(lifter: str, tmp_pat
         seen[stage] = {k: v.clone() for k, v in run.model.state_dict().items()}
         plain(run, stage)
         assert [m.training for m in run.model.stages] == [n == stage for n in range(3)]
-        assert not run.objective.lifter.training
+        assert not run.objective.lifted.lifter.training
 
     monkeypatch.setattr(loop._Run, "enter", enter)
     train(small(lifter), tmp_path, QUIET)
@@ -145,7 +146,7 @@ def test_the_moved_set_is_what_the_refiner_gives(root: Any, lifter: str):
     made.enter(2, CPU, torch.Generator().manual_seed(2))
     bank = made.bank
     assert bank is not None
-    poses = made.lifter.lift(bank.kp_img, bank.conf, bank.K, bank.size_wh)
+    poses = made.lifted.lifter.lift(bank.kp_img, bank.conf, bank.K, bank.size_wh)
     refined = made.model.descend(bank.kp_img, bank.conf, poses, bank.root_cam, bank.K, last=2)[-1]
     assert torch.allclose(bank.pose, refined, atol=1e-5)
     assert not torch.allclose(bank.pose, poses, atol=1e-3)
@@ -153,15 +154,15 @@ def test_the_moved_set_is_what_the_refiner_gives(root: Any, lifter: str):
 
 def test_the_lifter_runs_once(lifter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     frames: list[int] = []
-    plain = descent.Lifter.lift
+    plain = lifted.Lifter.lift
 
     def lift(self: Any, kp_img: Tensor, *rest: Any, **options: Any) -> Tensor:
         frames.append(len(kp_img))
         return plain(self, kp_img, *rest, **options)
 
-    monkeypatch.setattr(descent.Lifter, "lift", lift)
+    monkeypatch.setattr(lifted.Lifter, "lift", lift)
     train(small(lifter), tmp_path, QUIET)
-    clips = sum(len(c) for c in objective(lifter).validation)
+    clips = sum(len(c) for c in objective(lifter).lifted.validation)
     assert sum(frames) == 600 + clips, "training set and validation clips, once each, for three stages"
 
 

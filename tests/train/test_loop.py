@@ -23,6 +23,7 @@ from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.models.weights import load_model, save_model
 from poselift.train.checkpoint import load_state, save_state
 from poselift.train.descent import DescentConfig
+from poselift.train.fitting import FittingConfig
 from poselift.train.loop import NotFiniteError, TrainOptions, train
 from poselift.train.objectives import Supervised, SupervisedConfig
 from poselift.train.recipes import RECIPES, Recipe, Schedule
@@ -206,7 +207,7 @@ def test_overfit_switch_drives_one_batch_towards_zero(tmp_path: Path) -> None:
     assert float(rows[-1]["mpjpe_mm"]) < 25
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("name", sorted(n for n, r in RECIPES.items() if not isinstance(r.objective, FittingConfig)))
 def test_every_recipe_learns_on_the_packaged_sample(name: str, tmp_path: Path) -> None:
     recipe = RECIPES[name]
     narrow = {k: v for k, v in {"width": 64, "hidden": 64, "channels": 16}.items() if hasattr(recipe.model, k)}

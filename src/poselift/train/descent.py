@@ -7,30 +7,26 @@ one regressor, however many there are; running them anew for every batch would g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor, nn
 
 from poselift.data.bank import Batch
-from poselift.data.datasets import DataConfig, dataset_clips, dataset_source
+from poselift.data.datasets import DataConfig
 from poselift.errors import InputError
 from poselift.losses import LOSSES
 from poselift.metrics import Report
-from poselift.models.base import Lifter, Refiner, RefinerConfig, RootModel
+from poselift.models.base import Refiner, RefinerConfig, RootModel
 from poselift.models.kinds import build_model
 from poselift.models.predict import Refinement
-from poselift.models.weights import load_model, load_root
-from poselift.structures import Clip
-from poselift.train.evaluate import predictions, refined, report_on
+from poselift.models.weights import load_root
+from poselift.train.lifted import CHUNK, Lifted, LiftedBatch, LiftedConfig, model_source
 from poselift.train.objectives import LossName
 
 __all__ = ["Descent", "DescentConfig"]
 
-_CHUNK = 4096
-"""Frames that are lifted or moved in one go."""
 _STATISTICS = 32_768
 """Frames that statistics are taken of."""
 
@@ -54,11 +50,9 @@ class StagedRefiner(Refiner, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescentConfig:
+class DescentConfig(LiftedConfig):
     """The defaults are the published ones: the loss is in millimetres, every step's regressor sees the data once."""
 
-    lifter: str = "default"
-    """The lifter whose poses are refined: a name of `poselift models`, a model folder, a Hub name."""
     loss: LossName = "mse"
     """Mean squared, mean absolute, or mean Euclidean distance per joint (`sqrtl2` of ERD), of millimetres."""
     rates: tuple[float, ...] = ()
@@ -67,24 +61,9 @@ class DescentConfig:
     """A root model that locates the root where `model.root` is given; nothing is the truth."""
     root_noise: float = 0.0
     """Deviation of noise on the root's depth in training, as a part of it."""
-    samples: int = 262_144
-    """Size of the lifted training set."""
-    flip_average: bool = False
-    """Lift the mean of the pose and of the mirrored person's."""
 
     def build(self, model: RefinerConfig, data: DataConfig) -> Descent:
         return Descent(self, model, data)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LiftedBatch(Batch):
-    """Single frames (t = 1) with `pose` (b, 1, j, 3) metres as it is before a step, and `at` (b, 1, 3): its root."""
-
-    pose: Tensor
-    at: Tensor
-
-    def part(self, index: Any) -> LiftedBatch:
-        return LiftedBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 class Descent:
@@ -94,24 +73,17 @@ class Descent:
     """
 
     def __init__(self, config: DescentConfig, model: RefinerConfig, data: DataConfig) -> None:
-        if not config.lifter:
-            raise InputError(field="objective.lifter", expected="a model name or folder", found="nothing")
         refiner: Any = build_model(model)
         if not isinstance(refiner, StagedRefiner):
             raise InputError(field="model", expected="a refiner with regressors to train", found=type(refiner).__name__)
         if config.rates and len(config.rates) != len(refiner.stages):
-            found = f"{len(config.rates)}"
-            raise InputError(field="objective.rates", expected=f"{len(refiner.stages)} rates", found=found)
-        self.config, self.data = config, data
+            expected, found = f"{len(refiner.stages)} rates", len(config.rates)
+            raise InputError(field="objective.rates", expected=expected, found=found)
+        self.config = config
         self.model: Any = refiner
-        self.lifter: Lifter = load_model(_source(config.lifter))
-        self.root_model: RootModel | None = load_root(_source(config.root_model)) if config.root_model else None
-        if self.lifter.skeleton.name != refiner.skeleton.name:
-            expected, found = refiner.skeleton.name, self.lifter.skeleton.name
-            raise InputError(field="objective.lifter skeleton", expected=expected, found=found)
-        self.validation: list[Clip] = dataset_clips(data, "validation", data.validation_every)
+        self.root_model: RootModel | None = load_root(model_source(config.root_model)) if config.root_model else None
+        self.lifted = Lifted(config, refiner.skeleton, data)
         self.bank: LiftedBatch | None = None
-        self.before: list[Tensor] | None = None
         self.stage = 0
 
     @property
@@ -120,53 +92,38 @@ class Descent:
 
     # ------------------------------------------------------------------ the lifted training set
     @torch.no_grad()
-    def lifted(self, gen: Generator, device: torch.device) -> LiftedBatch:
-        """Samples of the training source with the lifter's poses and their roots."""
-        source, parts = dataset_source(self.data, "train"), []
-        self.lifter.to(device)
-        for begin in range(0, self.config.samples, _CHUNK):
-            batch = source.batch(min(_CHUNK, self.config.samples - begin), gen).to(device)
-            inputs = (batch.kp_img, batch.conf, batch.K, batch.size_wh)
-            pose = self.lifter.lift(*inputs, flip_average=self.config.flip_average)
-            cut = {n: self.lifter.output_frames(getattr(batch, n)) for n in ("kp_img", "conf", "p_root", "root_cam")}
-            part = LiftedBatch(K=batch.K, size_wh=batch.size_wh, pose=pose, at=cut["root_cam"], **cut)
-            parts.append(LiftedBatch(**{**part.as_dict(), "at": self.root(part, gen)}))
-        return LiftedBatch(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(LiftedBatch)})
-
-    def root(self, batch: LiftedBatch, gen: Generator | None = None) -> Tensor:
-        """Where the root of the poses is taken to be."""
+    def root(self, batch: LiftedBatch) -> Tensor:
+        """Where the root of the poses is taken to be, but for noise."""
         if self.model.config.root != "given":
             return self.model.solve_root(batch.kp_img, batch.conf, batch.pose, batch.K)
-        at = batch.root_cam
         if self.root_model is not None:
-            at = self.root_model.locate(batch.kp_img, batch.conf, batch.pose, batch.K)
-        if self.config.root_noise > 0 and gen is not None:
-            noise = torch.randn(*at.shape[:-1], 1, generator=gen).to(at)
-            at = at * (1 + self.config.root_noise * noise).clamp_min(0.1)
-        return at
+            return self.root_model.locate(batch.kp_img, batch.conf, batch.pose, batch.K)
+        return batch.root_cam
 
     def fit(self, gen: Generator) -> None:
-        source, n = dataset_source(self.data, "train"), min(_STATISTICS, self.config.samples)
-        batch = source.batch(n, gen)
-        kp, conf = (self.lifter.output_frames(x).flatten(0, 1) for x in (batch.kp_img, batch.conf))
+        batch = self.lifted.source.batch(min(_STATISTICS, self.config.samples), gen)
+        kp, conf = (self.lifted.lifter.output_frames(x).flatten(0, 1) for x in (batch.kp_img, batch.conf))
         self.model.fit(kp, conf)
 
     @torch.no_grad()
     def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
         self.model.eval()
         if self.bank is None:
-            self.bank, self.stage = self.lifted(gen, device), 0
+            parts = list(self.lifted.draw(gen, device))
+            bank = LiftedBatch(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(LiftedBatch)})
+            at = torch.cat([self.root(bank.part(piece)) for piece in _pieces(bank)])
+            if self.config.root_noise > 0 and self.model.config.root == "given":
+                noise = torch.randn(*at.shape[:-1], 1, generator=gen).to(at)
+                at = at * (1 + self.config.root_noise * noise).clamp_min(0.1)
+            self.bank, self.stage = replace(bank, at=at), 0
         for number in range(self.stage, stage):
-            self._move(number)
+            self._move(self.bank, number)
         self.stage = stage
         self.model.stages[stage].train()
 
-    def _move(self, number: int) -> None:
+    def _move(self, bank: LiftedBatch, number: int) -> None:
         """Put the training set one regressor further."""
-        bank = self.bank
-        assert bank is not None
-        for begin in range(0, len(bank), _CHUNK):
-            piece = slice(begin, begin + _CHUNK)
+        for piece in _pieces(bank):
             part = bank.part(piece)
             f, known = self.model.see(part.kp_img, part.conf, part.pose, part.at, part.K)
             bank.pose[piece] = self.model.advance(part.pose, self.model.stages[number](f), known)
@@ -192,22 +149,15 @@ class Descent:
 
     # ------------------------------------------------------------------ validation and saving
     def report(self, device: torch.device) -> Report:
-        if self.before is None:
-            clips = predictions(self.lifter, self.validation, device=device, flip_average=self.config.flip_average)
-            self.before = list(clips)
         refiner = self.result().eval().to(device)
-        refinement = Refinement(refiner=refiner, root_model=self.root_model)
-        return report_on(
-            refined(refinement, self.validation, self.before, device=device), self.validation, self.lifter.skeleton
-        )
+        return self.lifted.report(Refinement(refiner=refiner, root_model=self.root_model), device)
 
     def result(self) -> Any:
         return self.model.first_steps(self.stage + 1)
 
     def card(self) -> dict[str, Any]:
-        return {"lifter": self.config.lifter, "root": self.model.config.root}
+        return {**self.lifted.card(), "root": self.model.config.root}
 
 
-def _source(text: str) -> str | Path:
-    """A folder where there is one: a model's name otherwise."""
-    return Path(text) if Path(text).is_dir() else text
+def _pieces(bank: LiftedBatch) -> list[slice]:
+    return [slice(begin, begin + CHUNK) for begin in range(0, len(bank), CHUNK)]

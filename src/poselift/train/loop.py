@@ -127,7 +127,9 @@ class _Run:
         else:
             self.model.load_state_dict(state["model"])
         self.model.to(fabric.device)
-        self.enter(0 if state is None else state["stage"])
+        self.stage, self.module, self.ema = 0, self.model, None
+        if self.objective.stages:
+            self.enter(0 if state is None else state["stage"])
         if state is not None:
             self.optimizer.load_state_dict(to_device(state["optimizer"], fabric.device))
             if self.ema is not None:
@@ -145,12 +147,16 @@ class _Run:
         self.rate = self.objective.rate(stage) or plan.lr
         self.network, optimizer = self.fabric.setup(self.module, make_optimizer(self.module.parameters(), plan))
         self.optimizer: torch.optim.Optimizer = optimizer
-        self.ema = {k: v.detach().clone() for k, v in self.module.named_parameters()} if plan.ema else None
+        self.ema: dict[str, Tensor] | None = None
+        if plan.ema:
+            self.ema = {k: v.detach().clone() for k, v in self.module.named_parameters()}
 
     # ------------------------------------------------------------------ the loop
     def loop(self) -> None:
         plan = self.recipe.schedule
         self.journal.start(self.step, self.total, plan.batch)
+        if not self.objective.stages:  # all was in the fit
+            self.validate()
         began = time.perf_counter()
         while self.step < self.total:
             if self.step // plan.steps > self.stage:

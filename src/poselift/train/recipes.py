@@ -18,7 +18,10 @@ from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.semgcn import SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.models.refiners.erd import ResidualDescentConfig
+from poselift.models.refiners.gauss_newton import GaussNewtonConfig
 from poselift.train.descent import DescentConfig
+from poselift.train.fitting import FittingConfig
+from poselift.train.lifted import LiftedConfig
 from poselift.train.objectives import SupervisedConfig
 
 __all__ = ["RECIPES", "Recipe", "Schedule", "check_recipe", "recipe"]
@@ -85,7 +88,7 @@ class Recipe:
     """The network."""
     data: DataConfig = field(default_factory=DataConfig)
     """What it learns from."""
-    objective: SupervisedConfig | DescentConfig = field(default_factory=SupervisedConfig)
+    objective: SupervisedConfig | DescentConfig | FittingConfig = field(default_factory=SupervisedConfig)
     """What it minimises."""
     schedule: Schedule = field(default_factory=Schedule)
     """How long and how fast."""
@@ -154,6 +157,12 @@ RECIPES: dict[str, Recipe] = {
         objective=DescentConfig(),
         schedule=Schedule(steps=1300, batch=200, decay="constant", validate_every=1300, save_every=1300),
     ),
+    "gauss-newton": Recipe(
+        summary="Reprojection, bone lengths and a lifter's error statistics (--objective.lifter) optimised together",
+        model=GaussNewtonConfig(),
+        data=DataConfig(input="det"),
+        objective=FittingConfig(),
+    ),
 }
 
 
@@ -168,8 +177,8 @@ def check_recipe(recipe: Recipe) -> None:
             raise InputError(field=key, expected="1 or more", found=value)
     if not (math.isfinite(plan.lr) and plan.lr > 0):
         raise InputError(field="schedule.lr", expected="a positive number", found=plan.lr)
-    if isinstance(recipe.objective, DescentConfig):
-        _check_descent(recipe.objective)
+    if isinstance(recipe.objective, LiftedConfig):
+        _check_lifted(recipe.objective)
     for name in ("weight_decay", "warmup", "clip_norm"):
         if not (math.isfinite(getattr(plan, name)) and getattr(plan, name) >= 0):
             raise InputError(field=f"schedule.{name}", expected="0 or more", found=getattr(plan, name))
@@ -179,12 +188,15 @@ def check_recipe(recipe: Recipe) -> None:
         raise unknown_name("figure in schedule.metric", plan.metric, FIGURES)
 
 
-def _check_descent(objective: DescentConfig) -> None:
+def _check_lifted(objective: LiftedConfig) -> None:
     if objective.samples < 1:
         raise InputError(field="objective.samples", expected="1 or more", found=objective.samples)
-    if not (math.isfinite(objective.root_noise) and objective.root_noise >= 0):
-        raise InputError(field="objective.root_noise", expected="0 or more", found=objective.root_noise)
-    for rate in objective.rates:
+    noise, shrinkage = getattr(objective, "root_noise", 0.0), getattr(objective, "shrinkage", 0.0)
+    if not (math.isfinite(noise) and noise >= 0):
+        raise InputError(field="objective.root_noise", expected="0 or more", found=noise)
+    if not 0 <= shrinkage <= 1:
+        raise InputError(field="objective.shrinkage", expected="0 to 1", found=shrinkage)
+    for rate in getattr(objective, "rates", ()):
         if not (math.isfinite(rate) and rate > 0):
             raise InputError(field="objective.rates", expected="positive numbers", found=rate)
 

@@ -28,7 +28,7 @@ from poselift.errors import InputError
 from poselift.geometry.bones import bone_lengths
 from poselift.geometry.cameras import look_at_rotation
 from poselift.geometry.roots import root_least_squares
-from poselift.models.base import RootSource, require, to_camera, to_look
+from poselift.models.base import RefinerConfig, RootSource, require, to_camera, to_look
 from poselift.models.refiners.reprojection import MIN_DEPTH, Problem, absolute, block_places
 from poselift.structures.skeleton import Skeleton, skeleton
 
@@ -44,11 +44,9 @@ _EASE, _TIGHTEN, _LEAST = 0.1, 10.0, 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussNewtonConfig:
+class GaussNewtonConfig(RefinerConfig):
     """The defaults were chosen on the validation performers of cmu17 (docs/methods.md)."""
 
-    skeleton: str = "h36m17"
-    """Layout of the joints."""
     steps: int = 3
     """Iterations of Levenberg-Marquardt."""
     root: RootSource = "least_squares"
