@@ -91,17 +91,18 @@ def test_every_keeps_each_so_many_th_frame(config: DataConfig) -> None:
     assert np.array_equal(thin.frame_numbers, whole.frame_numbers[::7])
 
 
+@pytest.mark.parametrize("frames", [1, 9])
 @pytest.mark.parametrize("flip", [False, True])
-def test_batches_are_the_generators_and_truth_belongs_to_input(config: DataConfig, flip: bool) -> None:
-    source = dataset_source(replace(config, flip=flip, projection="linear"), "train")
+def test_batches_are_the_generators_and_truth_belongs_to_input(config: DataConfig, flip: bool, frames: int) -> None:
+    source = dataset_source(replace(config, flip=flip, frames=frames, projection="linear"), "train")
     assert source.size > 0
 
     def draw(seed: int) -> Batch:
         return source.batch(33, torch.Generator().manual_seed(seed))
 
     batch = draw(0)
-    assert batch.kp_img.shape == (33, 1, 17, 2)
-    assert batch.p_root.shape == (33, 1, 17, 3)
+    assert batch.kp_img.shape == (33, frames, 17, 2)
+    assert batch.p_root.shape == (33, frames, 17, 3)
     assert (batch.p_root[:, :, skeleton("h36m17").root] == 0).all()
     p = batch.p_root + batch.root_cam[:, :, None]
     kp = p[..., :2] / p[..., 2:] * batch.K[:, None, None, [0, 1], [0, 1]] + batch.K[:, None, None, :2, 2]

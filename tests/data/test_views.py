@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from poselift.data import cmu17
-from poselift.data.augment import BodyOptions, BoneTree, vary_bodies, vary_markers
+from poselift.data.augment import BodyOptions, BoneTree, vary_bodies
 from poselift.data.bank import MotionBank
 from poselift.data.cmu17 import load_motions
+from poselift.data.markers import vary_markers
 from poselift.data.noise import NoiseOptions, box_side, degrade, student_t
 from poselift.data.views import VIEWS, ProtocolViews, WildViews
 from poselift.geometry.projection import project
@@ -77,7 +78,9 @@ def test_wild_views_stay_in_front_of_the_camera_and_plausible(bank: MotionBank) 
 def test_joints_keep_their_limits(bank: MotionBank) -> None:
     p = bank.p_world[draw(bank, 2048)]
     p = p - p[:, :1]
-    out = vary_bodies(p, bank.tree, BodyOptions(p_bend=1.0, bend_sd_deg=40.0, p_mirror=0, p_swap_legs=0), gen())
+    options = BodyOptions(p_bend=1.0, bend_sd_deg=40.0, p_mirror=0, p_swap_legs=0)
+    still = torch.zeros(len(p), 1, 3)
+    out = vary_bodies(p[:, None], still, still[..., 0], bank.tree, options, gen())[0][:, 0]
 
     def flexion(x: torch.Tensor, a: str, b: str, c: str) -> torch.Tensor:
         u = x[:, H36M.index(b)] - x[:, H36M.index(a)]
@@ -94,7 +97,8 @@ def test_knees_never_bend_backwards(bank: MotionBank, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(augment, "_BALL", {})  # hinges alone: their axes must stay where they are
     bones = bank.tree.split(bank.p_world[draw(bank, 2048)])
-    out = augment._bend(bank.tree, bones, BodyOptions(p_bend=1.0, bend_sd_deg=60.0), gen())
+    options = BodyOptions(p_bend=1.0, bend_sd_deg=60.0)
+    out = augment._bend(bank.tree, bones[:, None], torch.zeros(len(bones), 1), options, gen())[:, 0]
     thigh, shin = bank.tree.bone("l_knee")[0], bank.tree.bone("l_ankle")[0]
     before, after = (torch.linalg.cross(b[:, thigh], b[:, shin]) for b in (bones, out))
     bent = (before.norm(dim=-1) > 0.03) & (after.norm(dim=-1) > 1e-3)
@@ -110,12 +114,12 @@ def test_bone_tree_round_trip(bank: MotionBank) -> None:
 
 
 def test_markers_move_joints_but_not_the_body(bank: MotionBank) -> None:
-    p = bank.p_world[draw(bank, 512)]
-    p = p - p[:, :1]
+    p = bank.p_world[draw(bank, 512)][:, None]
+    p = p - p[:, :, :1]
     same = vary_markers(p, BodyOptions(p_markers=0), gen())
     moved = vary_markers(p, BodyOptions(p_markers=1), gen())
     assert torch.allclose(same, p, atol=1e-6)
-    shift = (moved - p).norm(dim=-1).mean()
+    shift = (moved - moved[:, :, :1] - p).norm(dim=-1).mean()
     assert 0.005 < float(shift) < 0.1
 
 
@@ -133,11 +137,11 @@ def test_detector_noise_has_the_stated_scale() -> None:
 def test_lost_parts_are_lost_and_enough_remains() -> None:
     kp = torch.rand(500, 2, 17, 2) * 200
     conf, size = torch.ones(500, 2, 17), torch.full((500, 2), 1000.0)
-    opt = replace(NoiseOptions(), p_part=1.0, p_drop=1.0, drop_up_to=0.99)
+    opt = replace(NoiseOptions(), p_part=1.0, p_drop=1.0, drop_up_to=0.99, p_whole=1.0)
     _, c = degrade(kp, conf, size, H36M, opt, gen())
     assert float((c == 0).float().mean()) > 0.3
     assert int((c > 0).sum(-1).min()) >= 3
-    assert torch.equal(c[:, 0] > 0, c[:, 1] > 0), "what is lost is lost for the whole window"
+    assert torch.equal(c[:, 0] > 0, c[:, 1] > 0), "what is lost for a whole window is lost in all its frames"
 
 
 def test_swapped_sides_swap_only_the_input(bank: MotionBank) -> None:

@@ -124,6 +124,20 @@ def test_a_killed_process_resumes(tmp_path: Path) -> None:
     assert same(weights(out), weights(tmp_path / "whole"))
 
 
+def test_a_run_of_a_version_with_fewer_fields_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(small(steps=4), out, QUIET)
+    written = json.loads((out / "recipe.json").read_text())
+    for name in ("frames", "fps", "pad"):
+        del written["data"][name]
+    del written["data"]["wild"]["motion"], written["data"]["wild"]["noise"]["p_gap"]
+    (out / "recipe.json").write_text(json.dumps(written))
+    train(small(steps=4), out, replace(QUIET, resume=True))
+    longer = replace(small(steps=4).data, frames=3)
+    with pytest.raises(InputError, match=r"data\.frames.*1 as when the run began.*3"):
+        train(small(steps=4, data=longer), out, replace(QUIET, resume=True))
+
+
 def test_resume_refuses_another_recipe_and_an_empty_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
     train(small(steps=4), out, QUIET)

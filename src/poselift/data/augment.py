@@ -1,7 +1,8 @@
 """Many bodies and poses out of few: augmentation of 3D poses, batched and without any loop over samples.
 
 Poses are taken apart into bone vectors (child minus parent), changed there, and put together again by one
-matrix product, so that bones stay bones. All functions take p (b, 17, 3) metres, H36M-17, any axes with z up.
+matrix product, so that bones stay bones. Poses are p (b, t, 17, 3) metres, H36M-17, any axes with z up. What is drawn
+holds for a whole window: a body keeps its lengths, and a bend turns with the pelvis.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from poselift.data.drift import wander
 from poselift.structures import Skeleton, skeleton
 
-__all__ = ["BodyOptions", "BoneTree", "axis_rotation", "vary_bodies", "vary_markers"]
+__all__ = ["BodyOptions", "BoneTree", "axis_rotation", "chance", "unit", "vary_bodies"]
 
 H36M = skeleton("h36m17")
 
@@ -52,6 +54,8 @@ class BodyOptions:
     """Rotate joints by small angles, within human limits."""
     bend_sd_deg: float = 12.0
     """Standard deviation of those angles."""
+    p_sway: float = 0.5
+    """The angles wander slowly within a window; constant otherwise."""
     p_tilt: float = 0.12
     """Tilt the whole body by any angle (lying, hanging, upside down)."""
     p_mirror: float = 0.5
@@ -81,12 +85,12 @@ class BoneTree:
         """Indices of the bones that end in these joints."""
         return [self.bone_of[self.skeleton.index(j)] for j in joints]
 
-    def split(self, p: Float[Tensor, "b j 3"]) -> Float[Tensor, "b bones 3"]:
-        """Joints (b, j, 3) to bone vectors (b, j - 1, 3), child minus parent."""
-        return p[:, self.children] - p[:, self.parents]
+    def split(self, p: Float[Tensor, "*b j 3"]) -> Float[Tensor, "*b bones 3"]:
+        """Joints (..., j, 3) to bone vectors (..., j - 1, 3), child minus parent."""
+        return p[..., self.children, :] - p[..., self.parents, :]
 
-    def join(self, bones: Float[Tensor, "b bones 3"]) -> Float[Tensor, "b j 3"]:
-        """Bone vectors to joints (b, j, 3) with the root at 0."""
+    def join(self, bones: Float[Tensor, "*b bones 3"]) -> Float[Tensor, "*b j 3"]:
+        """Bone vectors to joints (..., j, 3) with the root at 0."""
         return self.path @ bones
 
 
@@ -103,16 +107,18 @@ def axis_rotation(axis: Float[Tensor, "*b 3"], angle: Float[Tensor, "*b"]) -> Fl
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
-def _unit(v: Tensor) -> Tensor:
+def unit(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3"]:
+    """Vectors of length 1; 0 stays 0."""
     return v / v.norm(dim=-1, keepdim=True).clamp_min(1e-8)
 
 
-def _chance(p: float, b: int, gen: Generator, device: torch.device) -> Tensor:
+def chance(p: float, b: int, gen: Generator, device: torch.device) -> Bool[Tensor, " b"]:
+    """(b,) True with probability p."""
     return torch.rand(b, generator=gen, device=device) < p
 
 
 def _random_axes(shape: tuple[int, ...], gen: Generator, device: torch.device) -> Tensor:
-    return _unit(torch.randn(*shape, 3, generator=gen, device=device))
+    return unit(torch.randn(*shape, 3, generator=gen, device=device))
 
 
 def _vary_lengths(tree: BoneTree, bones: Tensor, opt: BodyOptions, gen: Generator) -> Tensor:
@@ -126,7 +132,7 @@ def _vary_lengths(tree: BoneTree, bones: Tensor, opt: BodyOptions, gen: Generato
     choice = torch.rand(b, 1, generator=gen, device=dev)
     resample = choice < opt.p_resample_bones
     rescale = ~resample & (choice < opt.p_resample_bones + opt.p_scale_bones)
-    length = bones.norm(dim=-1)
+    length = bones.norm(dim=-1).mean(1)  # over the window
     scale = torch.ones_like(length)
     for i, (joints, _, _) in enumerate(BONE_GROUPS.values()):
         idx = tree.bone(*joints)
@@ -134,16 +140,19 @@ def _vary_lengths(tree: BoneTree, bones: Tensor, opt: BodyOptions, gen: Generato
         s = torch.where(resample, target[:, i : i + 1] / mean, torch.where(rescale, factor[:, i : i + 1], 1.0))
         scale[:, idx] = s
     stature = (torch.randn(b, 1, generator=gen, device=dev) * opt.stature_sd).exp()
-    return bones * (scale * stature)[..., None]
+    return bones * (scale * stature)[:, None, :, None]
 
 
 def _pelvis_frame(tree: BoneTree, bones: Tensor) -> Tensor:
-    """Axes (b, 3, 3) of the pelvis as columns: x to the left hip, z along the spine."""
+    """Axes (b, t, 3, 3) of the pelvis as columns: x to the left hip, z along the spine."""
     left, right, spine = tree.bone("l_hip", "r_hip", "spine")
-    x = _unit(bones[:, left] - bones[:, right])
-    up = bones[:, spine]
-    z = _unit(up - (up * x).sum(-1, keepdim=True) * x)
+    x = unit(bones[..., left, :] - bones[..., right, :])
+    up = bones[..., spine, :]
+    z = unit(up - (up * x).sum(-1, keepdim=True) * x)
     return torch.stack([x, torch.linalg.cross(z, x), z], -1)
+
+
+_LEG = ("l_hip", "l_knee", "l_ankle", "r_hip", "r_knee", "r_ankle")
 
 
 def _swap_legs(tree: BoneTree, bones: Tensor, p: float, gen: Generator) -> Tensor:
@@ -151,11 +160,11 @@ def _swap_legs(tree: BoneTree, bones: Tensor, p: float, gen: Generator) -> Tenso
     partner = torch.randperm(b, generator=gen, device=dev)
     frame = _pelvis_frame(tree, bones)
     turn = frame @ frame[partner].mT
-    legs = tree.bone("l_hip", "l_knee", "l_ankle", "r_hip", "r_knee", "r_ankle")
+    legs = tree.bone(*_LEG)
     # lengths stay this body's own: only the directions are taken over
-    new = _unit(bones[partner][:, legs]) @ turn.mT * bones[:, legs].norm(dim=-1, keepdim=True)
+    new = unit(bones[partner][:, :, legs]) @ turn.mT * bones[:, :, legs].norm(dim=-1, keepdim=True)
     out = bones.clone()
-    out[:, legs] = torch.where(_chance(p, b, gen, dev)[:, None, None], new, bones[:, legs])
+    out[:, :, legs] = torch.where(chance(p, b, gen, dev)[:, None, None, None], new, bones[:, :, legs])
     return out
 
 
@@ -177,92 +186,76 @@ _MAX_FLEXION = 2.6
 """Radians: knees and elbows do not fold further (about 150 degrees), and never bend backwards."""
 
 
-def _bend(tree: BoneTree, bones: Tensor, opt: BodyOptions, gen: Generator) -> Tensor:
-    b, dev = len(bones), bones.device
-    on = _chance(opt.p_bend, b, gen, dev).float()
+def _sway(angle: Tensor, seconds: Tensor, p: float, gen: Generator) -> Tensor:
+    """Angles (b, n) of windows as angles (b, t, n): constant, or with a part of their variance in slow wandering."""
+    b, t = seconds.shape
+    if t == 1:
+        return angle[:, None]
+    on = chance(p, b, gen, angle.device)
+    part = torch.rand(b, generator=gen, device=angle.device) * (math.pi / 2) * on
+    slow = wander(seconds, angle.shape[1], 0.4, gen)
+    return angle[:, None] * (part.cos()[:, None, None] + part.sin()[:, None, None] * slow)
+
+
+def _bend(tree: BoneTree, bones: Tensor, seconds: Tensor, opt: BodyOptions, gen: Generator) -> Tensor:
+    b, t, dev = len(bones), bones.shape[1], bones.device
+    on = chance(opt.p_bend, b, gen, dev).float()
     sd = math.radians(opt.bend_sd_deg) * on
     angle = torch.randn(b, len(_BALL), generator=gen, device=dev) * sd[:, None]
-    turn = axis_rotation(_random_axes((b, len(_BALL)), gen, dev), angle)
+    axis = _random_axes((b, len(_BALL)), gen, dev)[:, None]
+    if t > 1:  # an axis stays where it is in the pelvis while the body turns
+        frame = _pelvis_frame(tree, bones)
+        axis = axis @ (frame[:, :1] @ frame.mT)
+    turn = axis_rotation(axis.expand(b, t, -1, 3), _sway(angle, seconds, opt.p_sway, gen))
     out = bones.clone()
     for i, moved in enumerate(_BALL.values()):
         idx = tree.bone(*moved)
-        out[:, idx] = out[:, idx] @ turn[:, i].mT
+        out[:, :, idx] = out[:, :, idx] @ turn[:, :, i].mT
     upper = tree.bone(*(u for u, _ in _HINGE.values()))
     lower = tree.bone(*(w for _, w in _HINGE.values()))
-    u, w = out[:, upper], out[:, lower]
+    u, w = out[:, :, upper], out[:, :, lower]
     axis = torch.linalg.cross(u, w)
     sin, cos = axis.norm(dim=-1), (u * w).sum(-1)
     flex = torch.atan2(sin, cos)
-    want = flex + torch.randn(b, len(_HINGE), generator=gen, device=dev) * 2 * sd[:, None]
+    more = torch.randn(b, len(_HINGE), generator=gen, device=dev) * 2 * sd[:, None]
+    want = flex + _sway(more, seconds, opt.p_sway, gen)
     delta = want.clamp(0.0, _MAX_FLEXION) - flex
     delta = torch.where(flex > 0.1, delta, 0.0)  # a straight limb has no hinge axis to be read off
-    r = axis_rotation(_unit(axis), delta)
-    out[:, lower] = (r @ w[..., None]).squeeze(-1)
+    if t > 1:  # nor may a limb jump when it passes that mark
+        delta = delta * ((flex - 0.1) / 0.4).clamp(0, 1)
+    r = axis_rotation(unit(axis), delta)
+    out[:, :, lower] = (r @ w[..., None]).squeeze(-1)
     return out
 
 
-def vary_bodies(p: Float[Tensor, "b j 3"], tree: BoneTree, opt: BodyOptions, gen: Generator) -> Float[Tensor, "b j 3"]:
-    """Other bodies and poses from p (b, 17, 3), root-relative, z up: lengths, legs, bends, mirror, tilt."""
+def vary_bodies(
+    p: Float[Tensor, "b t j 3"],
+    path: Float[Tensor, "b t 3"],
+    seconds: Float[Tensor, "b t"],
+    tree: BoneTree,
+    opt: BodyOptions,
+    gen: Generator,
+) -> tuple[Float[Tensor, "b t j 3"], Float[Tensor, "b t 3"]]:
+    """Other bodies and poses: lengths, legs, bends, mirror, tilt. Gives (p, path).
+
+    p (b, t, 17, 3) is root-relative, z up; path (b, t, 3) is where the root goes, and is scaled with the legs, so that
+    steps stay steps.
+    """
     b, dev = len(p), p.device
     bones = tree.split(p)
     bones = _swap_legs(tree, bones, opt.p_swap_legs, gen)
-    bones = _bend(tree, bones, opt, gen)
+    bones = _bend(tree, bones, seconds, opt, gen)
+    legs = tree.bone(*_LEG)
+    before = bones[:, :, legs].norm(dim=-1).mean((1, 2))
     bones = _vary_lengths(tree, bones, opt, gen)
+    path = path * (bones[:, :, legs].norm(dim=-1).mean((1, 2)) / before.clamp_min(0.02))[:, None, None]
     out = tree.join(bones)
-    mirror = _chance(opt.p_mirror, b, gen, dev)[:, None, None]
-    out = torch.where(mirror, out[:, list(tree.skeleton.flip)] * out.new_tensor((-1.0, 1.0, 1.0)), out)
+    mirror = chance(opt.p_mirror, b, gen, dev)[:, None, None]
+    x = out.new_tensor((-1.0, 1.0, 1.0))
+    out = torch.where(mirror[..., None], out[:, :, list(tree.skeleton.flip)] * x, out)
+    path = torch.where(mirror, path * x, path)
     heading = torch.rand(b, generator=gen, device=dev) * (2 * math.pi)
     axis = torch.stack([heading.cos(), heading.sin(), torch.zeros_like(heading)], -1)
-    angle = torch.rand(b, generator=gen, device=dev) * math.pi * _chance(opt.p_tilt, b, gen, dev)
-    return out @ axis_rotation(axis, angle).mT
-
-
-def vary_markers(p: Float[Tensor, "b j 3"], opt: BodyOptions, gen: Generator) -> Float[Tensor, "b j 3"]:
-    """The same pose as another marker set or detector would place its joints; p (b, 17, 3) metres.
-
-    Sources disagree systematically: hips are wider or narrower, higher or lower; the spine point slides along
-    the back and in or out; thorax and shoulders sit higher or lower; nose and head top lie on the face, in the
-    skull or above it. Offsets are constant for a sample and symmetric, in the axes of trunk and head.
-    """
-    b, dev = len(p), p.device
-    on = _chance(opt.p_markers, b, gen, dev).float()[:, None]
-
-    def draw(sd: float) -> Tensor:
-        return torch.randn(b, 1, generator=gen, device=dev) * sd * on
-
-    j = H36M.index
-    out = p.clone()
-    pelvis, thorax, nose, head = (p[:, j(n)] for n in ("pelvis", "thorax", "nose", "head_top"))
-    up = _unit(thorax - pelvis)
-
-    def axes(left: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
-        x = _unit(left - (left * up).sum(-1, keepdim=True) * up)
-        return x, torch.linalg.cross(x, up)  # to the left, to the front
-
-    hip_x, hip_y = axes(p[:, j("l_hip")] - p[:, j("r_hip")], up)
-    sho_x, sho_y = axes(p[:, j("l_shoulder")] - p[:, j("r_shoulder")], up)
-    wide, high, front = draw(0.012), draw(0.02), draw(0.015)
-    shift = high * up + front * hip_y
-    out[:, j("l_hip")] += shift + wide * hip_x
-    out[:, j("r_hip")] += shift - wide * hip_x
-    root = shift + draw(0.012) * up
-    out[:, j("pelvis")] += root
-    out[:, j("spine")] += draw(0.03) * up + draw(0.025) * hip_y
-    middle = (p[:, j("l_shoulder")] + p[:, j("r_shoulder")]) / 2
-    halfway = _chance(0.35, b, gen, dev)[:, None] & (on > 0)  # detectors know shoulders and hips, no spine
-    out[:, j("thorax")] = torch.where(halfway, middle, out[:, j("thorax")])
-    out[:, j("spine")] = torch.where(halfway, (out[:, j("pelvis")] + middle) / 2, out[:, j("spine")])
-    out[:, j("thorax")] += draw(0.025) * up + draw(0.02) * sho_y
-    wide, high, front = draw(0.02), draw(0.02), draw(0.015)
-    shift = high * up + front * sho_y
-    out[:, j("l_shoulder")] += shift + wide * sho_x
-    out[:, j("r_shoulder")] += shift - wide * sho_x
-    neck = _unit(head - nose)
-    _, face_y = axes(sho_x, neck)
-    out[:, j("nose")] += draw(0.03) * neck + (0.03 * on + draw(0.05)) * face_y  # from the neck to the tip of the nose
-    out[:, j("head_top")] += draw(0.03) * neck + draw(0.03) * face_y
-    limbs = H36M.indices("l_knee", "r_knee", "l_ankle", "r_ankle", "l_elbow", "r_elbow", "l_wrist", "r_wrist")
-    along = p[:, limbs] - p[:, [H36M.parents[i] for i in limbs]]
-    slide = torch.randn(b, 4, generator=gen, device=dev).repeat_interleave(2, 1) * 0.03 * on
-    out[:, limbs] += along * slide[..., None]
-    return out - out[:, [j("pelvis")]]
+    angle = torch.rand(b, generator=gen, device=dev) * math.pi * chance(opt.p_tilt, b, gen, dev)
+    turn = axis_rotation(axis, angle).mT
+    return (out.flatten(1, 2) @ turn).view_as(out), path @ turn

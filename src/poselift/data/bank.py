@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Generator, Tensor
 
 from poselift.data.augment import BoneTree
+from poselift.data.windows import Windows
 from poselift.errors import InputError
 from poselift.structures import Clip, Motion, Skeleton
 
@@ -65,9 +66,15 @@ def _offsets(lengths: Sequence[int]) -> Tensor:
     return torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int64)
 
 
+def _rate(clip: Clip) -> float:
+    """Frames of the clip per second: a thinned one keeps the frame numbers and the rate of its source."""
+    numbers = clip.frame_numbers
+    return clip.fps / max(1, int(numbers[1] - numbers[0])) if len(clip) > 1 else clip.fps
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MotionBank:
-    """Motions in the world, concatenated: p_world (n, j, 3) metres, z up; starts (m + 1,); clip_of (n,)."""
+    """Motions in the world, concatenated: p_world (n, j, 3) metres, z up; starts (m + 1,); clip_of (n,); fps (m,)."""
 
     skeleton: Skeleton
     p_world: Tensor
@@ -121,7 +128,7 @@ class MotionBank:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipBank:
-    """Clips with their truth, concatenated frame by frame; K (m, 3, 3) and size_wh (m, 2) per clip."""
+    """Clips with their truth, concatenated frame by frame; K (m, 3, 3), size_wh (m, 2), fps (m,) per clip."""
 
     skeleton: Skeleton
     kp_img: Tensor
@@ -132,6 +139,7 @@ class ClipBank:
     size_wh: Tensor
     starts: Tensor
     clip_of: Tensor
+    fps: Tensor
 
     @classmethod
     def from_clips(cls, clips: Sequence[Clip]) -> ClipBank:
@@ -163,27 +171,33 @@ class ClipBank:
             size_wh=torch.tensor([c.size_wh for c in cameras], dtype=torch.float32),
             starts=_offsets(lengths),
             clip_of=torch.repeat_interleave(torch.arange(len(clips)), torch.tensor(lengths)),
+            fps=torch.tensor([_rate(c) for c in clips], dtype=torch.float32),
         )
 
     def __len__(self) -> int:
         return len(self.kp_img)
 
     def to(self, device: torch.device | str) -> ClipBank:
-        names = ("kp_img", "conf", "p_root", "root_cam", "K", "size_wh", "starts", "clip_of")
+        names = ("kp_img", "conf", "p_root", "root_cam", "K", "size_wh", "starts", "clip_of", "fps")
         moved: dict[str, Any] = {k: getattr(self, k).to(device) for k in names}
         return replace(self, **moved)
 
-    def windows(self, frames: Int[Tensor, " b"], left: int = 0, right: int = 0) -> Batch:
-        """Windows of left + 1 + right frames around `frames` (b,), the ends of a clip repeated (edge padding)."""
+    def windows(self, frames: Int[Tensor, " b"], windows: Windows, gen: Generator) -> Batch:
+        """Windows around the frames `frames` (b,).
+
+        Between two frames of which one lacks a joint, the joint is missing.
+        """
         clip = self.clip_of[frames]
-        steps = torch.arange(-left, right + 1, device=frames.device)
-        index = (frames[:, None] + steps).clamp(min=self.starts[clip][:, None])
-        index = torch.minimum(index, self.starts[clip + 1][:, None] - 1)
+        cut = windows.cut(frames, self.starts, self.clip_of, self.fps, gen)
+        conf = cut.take(self.conf)
+        if cut.part is not None:
+            there = (self.conf[cut.before] > 0) & ((self.conf[cut.after] > 0) | (cut.part[..., None] < 1e-3))
+            conf = torch.where(there, conf, 0.0)
         return Batch(
-            kp_img=self.kp_img[index],
-            conf=self.conf[index],
+            kp_img=cut.take(self.kp_img),
+            conf=conf,
             K=self.K[clip],
             size_wh=self.size_wh[clip],
-            p_root=self.p_root[index],
-            root_cam=self.root_cam[index],
+            p_root=cut.take(self.p_root),
+            root_cam=cut.take(self.root_cam),
         )

@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from poselift.data.bank import Batch, ClipBank, MotionBank, Statistics
 from poselift.data.noise import NoiseOptions
 from poselift.data.views import ProtocolViews, WildViews
+from poselift.data.windows import Windows
 from poselift.errors import InputError, unknown_name
 from poselift.structures import Clip, Motion
 
@@ -42,6 +43,16 @@ class DataConfig:
     """Validate on each so-many-th frame."""
     train_every: int = 1
     """Train on each so-many-th frame."""
+    frames: int = 1
+    """Frames of a training sample: the lifter's receptive field, or more of them for several poses at once."""
+    causal: bool = False
+    """Windows end at the frame they are drawn around, instead of having it in their middle."""
+    pad: Literal["edge", "reflect"] = "edge"
+    """Beyond a clip's ends its first and last frame repeat, or the frames run backwards."""
+    fps: tuple[float, float] | None = None
+    """Frame rates of the windows, drawn between these two, e.g. 24 60; as recorded where nothing is said."""
+    reverse: bool = False
+    """Half of the windows run backwards."""
     wild: WildViews = field(default_factory=WildViews)
     """Cameras, bodies and damage of `wild`."""
 
@@ -51,6 +62,10 @@ class DataConfig:
             return self.wild
         noise = NoiseOptions() if self.input == "det" else None
         return ProtocolViews(noise=noise, p_mirror=0.5 if self.flip else 0.0)
+
+    def windows(self) -> Windows:
+        """How training samples are cut. Raises `InputError` for numbers that no window can have."""
+        return Windows(frames=self.frames, causal=self.causal, pad=self.pad, fps=self.fps, reverse=self.reverse)
 
 
 @runtime_checkable
@@ -65,10 +80,11 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MotionSource:
-    """Batches of motions through virtual cameras, drawn with replacement."""
+    """Batches of windows of motions through virtual cameras, drawn with replacement."""
 
     bank: MotionBank
     views: ProtocolViews | WildViews
+    windows: Windows = field(default_factory=Windows)
 
     @property
     def size(self) -> int:
@@ -76,7 +92,7 @@ class MotionSource:
 
     def batch(self, b: int, gen: Generator) -> Batch:
         index = torch.randint(len(self.bank), (b,), generator=gen, device=self.bank.p_world.device)
-        return self.views.batch(self.bank, index, gen)
+        return self.views.batch(self.bank, index, gen, self.windows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +101,7 @@ class ClipSource:
 
     bank: ClipBank
     flip: bool = False
-    left: int = 0
-    right: int = 0
+    windows: Windows = field(default_factory=Windows)
     statistics: Statistics | None = None
 
     @property
@@ -95,7 +110,7 @@ class ClipSource:
 
     def batch(self, b: int, gen: Generator) -> Batch:
         index = torch.randint(len(self.bank), (b,), generator=gen, device=self.bank.kp_img.device)
-        batch = self.bank.windows(index, self.left, self.right)
+        batch = self.bank.windows(index, self.windows, gen)
         return mirror_half(batch, self.bank.skeleton.flip, gen) if self.flip else batch
 
 
@@ -139,7 +154,12 @@ def _cmu17_source(config: DataConfig, split: str) -> BatchSource:
     from poselift.data import cmu17
 
     motions = cmu17.load_motions(config.path, split)
-    return MotionSource(MotionBank.from_motions([_thin(m, config.train_every) for m in motions]), config.views())
+    return _motion_windows(config, motions)
+
+
+def _motion_windows(config: DataConfig, motions: list[Motion]) -> MotionSource:
+    bank = MotionBank.from_motions([_thin(m, config.train_every) for m in motions])
+    return MotionSource(bank, config.views(), config.windows())
 
 
 def _thin(motion: Motion, every: int) -> Motion:
@@ -155,7 +175,7 @@ def _human36m_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
 
 def _human36m_source(config: DataConfig, split: str) -> BatchSource:
     clips = _human36m_clips(config, split, config.train_every)
-    return ClipSource(ClipBank.from_clips(clips), flip=config.flip)
+    return ClipSource(ClipBank.from_clips(clips), flip=config.flip, windows=config.windows())
 
 
 def _erd_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
@@ -170,7 +190,7 @@ def _erd_source(config: DataConfig, split: str) -> BatchSource:
 
     bank = ClipBank.from_clips(_erd_clips(config, split, config.train_every))
     statistics = erd_files.statistics(_needed(config, "erd"), keypoints=config.keypoints)
-    return ClipSource(bank, flip=config.flip, statistics=statistics)
+    return ClipSource(bank, flip=config.flip, windows=config.windows(), statistics=statistics)
 
 
 def _motion_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
@@ -182,8 +202,7 @@ def _motion_clips(config: DataConfig, split: str, every: int) -> list[Clip]:
 def _motion_source(config: DataConfig, split: str) -> BatchSource:
     from poselift.data import motion
 
-    motions = [_thin(m, config.train_every) for m in motion.load(_needed(config, "motion"), split)]
-    return MotionSource(MotionBank.from_motions(motions), config.views())
+    return _motion_windows(config, motion.load(_needed(config, "motion"), split))
 
 
 def _needed(config: DataConfig, name: str) -> Path:

@@ -1,6 +1,7 @@
 """What detectors do to keypoints: noise, lost joints, truncation, swapped sides, confidences. Batched.
 
-kp_img (b, t, j, 2) pixels, conf (b, t, j). Noise is independent per frame, what is lost is lost for the window.
+kp_img (b, t, j, 2) pixels, conf (b, t, j). Noise is independent per frame; in a window an offset holds throughout, a
+further error wanders, and what is lost or swapped is so for a stretch of frames or for all of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from poselift.data.drift import stretches, wander
 from poselift.structures import Skeleton
 
 __all__ = ["NoiseOptions", "box_side", "degrade", "student_t"]
@@ -40,6 +42,16 @@ class NoiseOptions:
     """Left and right legs, arms or both are swapped in the input."""
     p_confident: float = 1.0
     """All confidences of seen joints are 1; else they tell something about the error, or nothing."""
+    wander: float = 0.0
+    """Windows: largest standard deviation of an error per joint that changes smoothly."""
+    wander_hz: tuple[float, float] = (0.3, 4.0)
+    """Windows: how fast it changes."""
+    p_whole: float = 0.35
+    """Windows: a joint or part that is lost, or a swap, holds for the whole window instead of a stretch of it."""
+    p_gap: float = 0.0
+    """Windows: nothing at all is seen for a stretch."""
+    gap_up_to: float = 0.3
+    """Windows: longest such stretch, as a part of the window."""
 
 
 _LEGS = ("l_hip", "l_knee", "l_ankle", "r_hip", "r_knee", "r_ankle")
@@ -85,8 +97,12 @@ def degrade(
     skel: Skeleton,
     opt: NoiseOptions,
     gen: Generator,
+    seconds: Float[Tensor, "b t"] | None = None,
 ) -> tuple[Float[Tensor, "b t j 2"], Float[Tensor, "b t j"]]:
-    """Damaged (kp_img, conf); size_wh (b, 2). At least three joints of every sample stay seen."""
+    """Damaged (kp_img, conf); size_wh (b, 2). At least three joints of every frame stay seen, but for gaps (`p_gap`).
+
+    seconds (b, t): times of the frames; None is 50 frames per second.
+    """
     b, t, j, _ = kp_img.shape
     dev = kp_img.device
 
@@ -107,6 +123,8 @@ def degrade(
         err = err + torch.randn(b, 1, j, 2, generator=gen, device=dev) * (
             opt.bias * torch.rand(b, 1, 1, 1, generator=gen, device=dev)
         )
+    if opt.wander > 0 and t > 1:
+        err = err + _wandering(b, t, j, seconds, opt, gen, dev)
     kp = kp_img + err * side
     if opt.p_swap > 0:
         which = torch.rand(b, 2, generator=gen, device=dev) < 0.6
@@ -117,20 +135,25 @@ def degrade(
             flip[:, idx] = torch.where(
                 on[:, k : k + 1], torch.tensor([skel.flip[i] for i in idx], device=dev), flip[:, idx]
             )
-        kp = kp.gather(2, flip[:, None, :, None].expand(b, t, j, 2))
+        swapped = kp.gather(2, flip[:, None, :, None].expand(b, t, j, 2))
+        kp = torch.where(stretches((b, t, 1), gen, dev, p_whole=opt.p_whole)[..., None], swapped, kp)
     lost = torch.zeros(b, 1, j, dtype=torch.bool, device=dev)
     if opt.p_drop > 0:
         rate = torch.rand(b, 1, 1, generator=gen, device=dev) * opt.drop_up_to * chance(opt.p_drop, 1, 1)
-        lost = lost | (torch.rand(b, 1, j, generator=gen, device=dev) < rate)
+        dropped = torch.rand(b, 1, j, generator=gen, device=dev) < rate
+        lost = lost | (dropped & stretches((b, t, j), gen, dev, p_whole=opt.p_whole))
     if opt.p_part > 0:
         table = part_table(skel, dev)
         part = table[torch.randint(len(table), (b,), generator=gen, device=dev)]
-        lost = lost | (part & chance(opt.p_part, 1))[:, None]
+        hidden = (part & chance(opt.p_part, 1))[:, None]
+        lost = lost | (hidden & stretches((b, t, 1), gen, dev, p_whole=opt.p_whole))
     if opt.p_truncate > 0:
         outside = ((kp < 0) | (kp > size_wh[:, None, None] - 1)).any(-1) & chance(opt.p_truncate, 1, 1)
         lost = lost | outside
     seen = (conf > 0) & ~lost
     seen = torch.where(seen.sum(-1, keepdim=True) >= 3, seen, conf > 0)
+    if opt.p_gap > 0 and t > 1:
+        seen = seen & ~(chance(opt.p_gap, 1, 1) & stretches((b, t, 1), gen, dev, up_to=opt.gap_up_to))
     told = torch.ones_like(conf)
     if opt.p_confident < 1:
         size = (err.norm(dim=-1) / 0.03).neg().exp()
@@ -141,3 +164,15 @@ def degrade(
         told = torch.where(chance(opt.p_confident, 1, 1), told, mixed)
     conf = told * seen
     return torch.where(seen[..., None], kp, 0.0), conf
+
+
+def _wandering(
+    b: int, t: int, j: int, seconds: Tensor | None, opt: NoiseOptions, gen: Generator, dev: torch.device
+) -> Tensor:
+    """Smooth errors (b, t, j, 2) as fractions of the box, each window with its own size and speed."""
+    if seconds is None:
+        seconds = (torch.arange(t, device=dev) / 50).expand(b, t)
+    lo, hi = opt.wander_hz
+    hz = lo * (hi / lo) ** torch.rand(b, generator=gen, device=dev)
+    sd = opt.wander * torch.rand(b, 1, 1, 1, generator=gen, device=dev)
+    return wander(seconds, 2 * j, hz, gen).unflatten(-1, (j, 2)) * sd

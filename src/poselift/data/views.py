@@ -2,6 +2,7 @@
 
 `protocol` puts the camera of the open benchmark (design: CMU-17) at any azimuth around a clip; `wild` draws
 bodies, marker sets, fields of view, heights, distances, rolls and positions in the image, as users' videos have them.
+A window is one body, seen by one camera: the benchmark's stands still, a wild one may move.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from poselift.data.augment import BodyOptions, vary_bodies, vary_markers
+from poselift.data.augment import BodyOptions, vary_bodies
 from poselift.data.bank import Batch, MotionBank
+from poselift.data.markers import vary_markers
+from poselift.data.moving import CameraMotion, camera_path, view_matrix
 from poselift.data.noise import NoiseOptions, degrade
+from poselift.data.windows import Cut, Windows
 from poselift.geometry.cameras import look_at_rotation
 from poselift.geometry.projection import project
 from poselift.structures import DEFAULT_FOV_DEG
 
-__all__ = ["PROTOCOL_CAMERA", "VIEWS", "ProtocolViews", "WildViews", "view_matrix"]
+__all__ = ["PROTOCOL_CAMERA", "VIEWS", "ProtocolViews", "WildViews"]
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,6 @@ class ProtocolCamera:
 PROTOCOL_CAMERA = ProtocolCamera()
 
 
-def view_matrix(eye: Float[Tensor, "b 3"], target: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
-    """Rotations R_cam_world (b, 3, 3) of upright cameras at `eye` (b, 3) looking at `target` (b, 3); world z up."""
-    z = torch.nn.functional.normalize(target - eye, dim=-1)
-    down = torch.zeros_like(z)
-    down[:, 2] = -1
-    x = torch.nn.functional.normalize(torch.linalg.cross(down, z), dim=-1)
-    return torch.stack([x, torch.linalg.cross(z, x), z], 1)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ProtocolViews:
     """The open benchmark's camera at a random azimuth; `noise` is None for exact projections (gt)."""
@@ -59,10 +54,13 @@ class ProtocolViews:
     p_mirror: float = 0.0
     """Horizontal flip of input and truth."""
 
-    def batch(self, bank: MotionBank, index: Int[Tensor, " b"], gen: Generator) -> Batch:
-        """Single frames `index` (b,) of the bank as a batch with t = 1."""
+    def batch(
+        self, bank: MotionBank, index: Int[Tensor, " b"], gen: Generator, windows: Windows | None = None
+    ) -> Batch:
+        """Windows around the frames `index` (b,) of the bank; without `windows` single frames, t = 1."""
         cam, dev, b = PROTOCOL_CAMERA, index.device, len(index)
         clip = bank.clip_of[index]
+        cut = (windows or Windows()).cut(index, bank.starts, bank.clip_of, bank.fps, gen)
         centres, reach = bank.clip_centres
         target = centres[clip]
         az = torch.rand(b, generator=gen, device=dev) * (2 * math.pi)
@@ -71,14 +69,15 @@ class ProtocolViews:
             [target[:, 0] + r * az.cos(), target[:, 1] + r * az.sin(), torch.full_like(r, cam.height)], -1
         )
         R = view_matrix(eye, target)
-        p_cam = (bank.p_world[index] - eye[:, None]) @ R.mT
+        p_cam = cut.take(bank.p_world) - eye[:, None, None]
+        p_cam = (p_cam.flatten(1, 2) @ R.mT).view_as(p_cam)
         K = cam.K().to(dev).expand(b, 3, 3)
         if self.p_mirror > 0:
-            on = (torch.rand(b, generator=gen, device=dev) < self.p_mirror)[:, None, None]
-            mirrored = p_cam[:, list(bank.skeleton.flip)] * p_cam.new_tensor((-1.0, 1.0, 1.0))
+            on = (torch.rand(b, generator=gen, device=dev) < self.p_mirror)[:, None, None, None]
+            mirrored = p_cam[:, :, list(bank.skeleton.flip)] * p_cam.new_tensor((-1.0, 1.0, 1.0))
             p_cam = torch.where(on, mirrored, p_cam)
         size = torch.tensor(cam.size_wh, dtype=torch.float32, device=dev).expand(b, 2)
-        return _finish(p_cam, K, K, size, bank, self.noise, gen)
+        return _finish(p_cam, K, K, size, bank, cut, self.noise, gen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +96,8 @@ class WildViews:
             p_truncate=0.7,
             p_swap=0.02,
             p_confident=0.5,
+            wander=0.012,
+            p_gap=0.06,
         )
     )
     """Detector-like damage of the input."""
@@ -111,33 +112,43 @@ class WildViews:
     p_wrong_focal: float = 0.4
     """The focal length that the model is told is wrong by a factor, or is the default one."""
 
-    def batch(self, bank: MotionBank, index: Int[Tensor, " b"], gen: Generator) -> Batch:
-        """Single frames `index` (b,) of the bank as a batch with t = 1."""
+    motion: CameraMotion = field(default_factory=CameraMotion)
+    """Movement of the camera within a window."""
+
+    def batch(
+        self, bank: MotionBank, index: Int[Tensor, " b"], gen: Generator, windows: Windows | None = None
+    ) -> Batch:
+        """Windows around the frames `index` (b,) of the bank; without `windows` single frames, t = 1."""
         dev, b = index.device, len(index)
+        cut = (windows or Windows()).cut(index, bank.starts, bank.clip_of, bank.fps, gen)
 
         def uniform(lo: float, hi: float, *shape: int) -> Tensor:
             return lo + (hi - lo) * torch.rand(*(shape or (b,)), generator=gen, device=dev)
 
         root = bank.skeleton.root
-        p = bank.p_world[index]
-        height_root = p[:, root, 2]
-        p = vary_bodies(p - p[:, [root]], bank.tree, self.bodies, gen)
+        p = cut.take(bank.p_world)
+        path = p[:, :, root]
+        height_root = _middle(path[..., 2])
+        p, path = p - path[:, :, None], path - path[:, [path.shape[1] // 2]]
+        p, path = vary_bodies(p, path, cut.seconds, bank.tree, self.bodies, gen)
         p = vary_markers(p, self.bodies, gen)
+        path = path + p[:, :, root]
+        p, path = p - p[:, :, [root]], path - _middle(path)[:, None]
 
         shapes = torch.tensor([(1920.0, 1080), (1080, 1920), (1000, 1000), (1440, 1080)], device=dev)
         size = shapes[torch.randint(len(shapes), (b,), generator=gen, device=dev)]
         half = torch.deg2rad(uniform(*self.fov_deg)) / 2
         f = size.amax(-1) / 2 / half.tan()
-        extent = (p.amax(1) - p.amin(1)).amax(-1).clamp_min(0.5)
+        extent = (p.amax(2) - p.amin(2)).amax(-1).amax(1).clamp_min(0.5)
         wanted = uniform(*self.fill)
         d = (extent * f / (wanted * size.amin(-1))).clamp(max=14.0)
-        d = torch.maximum(d, 0.75 * extent + 0.4)
+        d = torch.maximum(d, 0.75 * extent + 0.4 + path.norm(dim=-1).amax(1))
         held = torch.rand(b, generator=gen, device=dev) < 0.66
         h = torch.where(held, uniform(0.8, 2.2), uniform(*self.height)) - height_root
         elevation = torch.asin((h / d).clamp(-0.85, 0.85))
         az = uniform(0, 2 * math.pi)
         eye = d[:, None] * torch.stack([elevation.cos() * az.cos(), elevation.cos() * az.sin(), elevation.sin()], -1)
-        R = view_matrix(eye, torch.zeros_like(eye))
+        eye, R = camera_path(eye, path, cut.seconds, self.motion, gen)
         roll = torch.randn(b, generator=gen, device=dev) * math.radians(self.roll_sd_deg)
         roll = torch.where(torch.rand(b, generator=gen, device=dev) < 0.06, roll * 6, roll)
         c, s, o = roll.cos(), roll.sin(), torch.zeros_like(roll)
@@ -149,7 +160,7 @@ class WildViews:
         # where in the image the person stands: the ray through a random pixel becomes the axis of the look-at frame
         ray = (torch.rand(b, 2, generator=gen, device=dev) - 0.5) * 0.7 * size / f[:, None]
         aside = look_at_rotation(ray).mT
-        p_cam = (p - eye[:, None]) @ (aside @ turn @ R).mT
+        p_cam = (p + (path - eye)[:, :, None]) @ ((aside @ turn)[:, None] @ R).mT
         told = K.clone()
         wrong = torch.rand(b, generator=gen, device=dev)
         factor = (torch.randn(b, generator=gen, device=dev) * 0.2).exp()
@@ -159,20 +170,26 @@ class WildViews:
         )
         told[:, 0, 0] *= factor
         told[:, 1, 1] *= factor
-        return _finish(p_cam, K, told, size, bank, self.noise, gen)
+        return _finish(p_cam, K, told, size, bank, cut, self.noise, gen)
+
+
+def _middle(x: Tensor) -> Tensor:
+    """Middle of the range over time: (b, t, ...) to (b, ...)."""
+    return (x.amin(1) + x.amax(1)) / 2
 
 
 def _finish(
-    p_cam: Tensor, K: Tensor, told: Tensor, size: Tensor, bank: MotionBank, noise: NoiseOptions | None, gen: Generator
-) -> Batch:
-    root = p_cam[:, bank.skeleton.root]
+    p_cam: Tensor, K: Tensor, told: Tensor, size: Tensor, bank: MotionBank, cut: Cut, noise: NoiseOptions | None,
+    gen: Generator,
+) -> Batch:  # fmt: skip
+    root = p_cam[:, :, bank.skeleton.root]
     p_cam = torch.cat([p_cam[..., :2], p_cam[..., 2:].clamp_min(0.1)], -1)
-    kp = project(p_cam, K)[:, None]
+    kp = project(p_cam, K)
     conf = torch.ones(kp.shape[:-1], device=kp.device)
     if noise is not None:
-        kp, conf = degrade(kp, conf, size, bank.skeleton, noise, gen)
-    truth = (p_cam - root[:, None])[:, None]
-    return Batch(kp_img=kp, conf=conf, K=told, size_wh=size, p_root=truth, root_cam=root[:, None])
+        kp, conf = degrade(kp, conf, size, bank.skeleton, noise, gen, cut.seconds)
+    kp, conf, p_root, root = (cut.repeat(x) for x in (kp, conf, p_cam - root[:, :, None], root))
+    return Batch(kp_img=kp, conf=conf, K=told, size_wh=size, p_root=p_root, root_cam=root)
 
 
 VIEWS: dict[str, ProtocolViews | WildViews] = {

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from poselift.data.datasets import DataConfig
 from poselift.errors import InputError, OutputError
 from poselift.models.kinds import kind_and_family
 from poselift.storage.atomic import write_aside
@@ -81,6 +82,7 @@ class Journal:
         except ValueError as error:
             raise InputError(file=file, expected="JSON", found=error) from None
         new = json.loads(written)
+        old["data"] = _completed(old.get("data"), json.loads(json.dumps(asdict(DataConfig()))))
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):
                 field, was, now = _difference(key, old.get(key), new.get(key))
@@ -177,6 +179,13 @@ class Journal:
             self.progress.stop()
         if self.events is not None:
             self.events.close()
+
+
+def _completed(old: Any, default: Any) -> Any:
+    """What an earlier version wrote, with the fields that it did not know yet at their defaults."""
+    if not (isinstance(old, dict) and isinstance(default, dict)):
+        return old
+    return {k: _completed(old[k], default.get(k)) if k in old else default[k] for k in {**default, **old}}
 
 
 def _difference(key: str, old: Any, new: Any) -> tuple[str, Any, Any]:

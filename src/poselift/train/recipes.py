@@ -18,6 +18,7 @@ from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.semgcn import SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.models.refiners.erd import ResidualDescentConfig
+from poselift.models.refiners.erd_look import LookDescentConfig
 from poselift.models.refiners.gauss_newton import GaussNewtonConfig
 from poselift.train.descent import DescentConfig
 from poselift.train.fitting import FittingConfig
@@ -156,11 +157,24 @@ RECIPES: dict[str, Recipe] = {
         objective=DescentConfig(),
         schedule=Schedule(steps=1300, batch=200, decay="constant", validate_every=1300, save_every=1300),
     ),
+    "erd-look": Recipe(
+        summary="Residual descent in a camera aimed at the person, with a solved root: for any camera",
+        model=LookDescentConfig(),
+        data=DataConfig(input="det"),
+        objective=DescentConfig(lifter_dropout=True),
+        schedule=Schedule(steps=2000, batch=256, decay="cosine", validate_every=2000, save_every=1000),
+    ),
     "gauss-newton": Recipe(
-        summary="Reprojection, bone lengths and a lifter's error statistics (--objective.lifter) optimised together",
+        summary="Reprojection, bone lengths and a lifter's error statistics optimised together, for detections",
         model=GaussNewtonConfig(),
         data=DataConfig(input="det"),
-        objective=FittingConfig(),
+        objective=FittingConfig(lifter_dropout=True),
+    ),
+    "gauss-newton-exact": Recipe(
+        summary="Reprojection, bone lengths and a lifter's error statistics optimised together, for exact keypoints",
+        model=GaussNewtonConfig(noise=0.001, freedom=0.0, prior_scale=2.0),
+        data=DataConfig(input="gt"),
+        objective=FittingConfig(lifter_dropout=True),
     ),
 }
 
@@ -174,6 +188,7 @@ def check_recipe(recipe: Recipe) -> None:
     for key, value in counts.items():
         if value < 1:
             raise InputError(field=key, expected="1 or more", found=value)
+    data.windows()
     if not (math.isfinite(plan.lr) and plan.lr > 0):
         raise InputError(field="schedule.lr", expected="a positive number", found=plan.lr)
     if isinstance(recipe.objective, LiftedConfig):
