@@ -8,11 +8,13 @@ from typing import Any
 from torch import nn
 
 from poselift.models.refiners.erd import ResidualDescent, ResidualDescentConfig
+from poselift.models.refiners.erd_look import LookDescent, LookDescentConfig
 from poselift.models.refiners.gauss_newton import GaussNewton, GaussNewtonConfig
 
 __all__ = ["REFINERS"]
 
 REFINERS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "erd": (ResidualDescentConfig, ResidualDescent),
+    "erd_look": (LookDescentConfig, LookDescent),
     "gauss_newton": (GaussNewtonConfig, GaussNewton),
 }

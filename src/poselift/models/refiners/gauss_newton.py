@@ -52,7 +52,7 @@ class GaussNewtonConfig(RefinerConfig):
     root: RootSource = "least_squares"
     """`given`: the root is held (see `root_sd`); `least_squares`: it starts there and is an unknown like the rest;
     `resolved`: it is held in a step and solved again by least squares after it."""
-    noise: float = 0.008
+    noise: float = 0.012
     """Deviation σ of the keypoints along each axis, as a fraction of the larger side of the person's box."""
     noise_px: float = 0.1
     """Least deviation of the keypoints, pixels."""
