@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from poselift.errors import InputError, OutputError
 from poselift.formats import ReadOptions, read
-from poselift.formats.write_npz import open_poses
 from poselift.models.base import Lifter, Refiner, RootModel
 from poselift.models.devices import find_device
 from poselift.models.predict import Refinement
 from poselift.models.weights import load_model
 from poselift.pipeline.intrinsics import CameraOptions
-from poselift.pipeline.outputs import OUTPUTS, Caption, choose_outputs, write_output
-from poselift.pipeline.refine import REFINED, Refining, check_pictures, choose_refinement
-from poselift.pipeline.scenes import Scene, make_scenes
+from poselift.pipeline.outputs import choose_outputs
+from poselift.pipeline.refine import REFINED, check_pictures, choose_refinement
+from poselift.pipeline.run import Lifted, Run, timed
+from poselift.pipeline.scenes import make_scenes
 from poselift.pipeline.spool import spool
-from poselift.pipeline.stage import MIN_JOINTS, Track, lift_tracks
+from poselift.pipeline.stage import Track
 from poselift.storage.atomic import write_folder_aside
 from poselift.structures import Camera, Clip
 from poselift.structures.conversions import convert
 from poselift.structures.windows import fill_gaps
-from poselift.view.notes import standard_notes
 
 __all__ = ["Lifted", "lift"]
-
-
-@dataclass(eq=False, kw_only=True)
-class Lifted:
-    """What `lift` gives back.
-
-    clips: one per person (none if they went from one large file straight into another); files: by format, or by
-    scene/format where the input holds several scenes; notes: what was found and assumed, and what the numbers mean;
-    seconds: wall time by stage (read, model, lift) and format.
-    """
-
-    clips: list[Clip] = field(default_factory=list)
-    files: dict[str, list[Path]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def lift(
@@ -93,16 +72,16 @@ def lift(
     if isinstance(input, (str, Path)) and not Path(input).exists():
         raise InputError("no such file or folder", file=input)
     result = Lifted()
-    with _timed(result, "model"):
+    with timed(result, "model"):
         target = find_device(device)
         lifter = (model if isinstance(model, Lifter) else load_model(model)).to(target).eval()
         refining = choose_refinement(refine, root_model, lifter=lifter, source=model, device=target)
-    with _timed(result, "read"):
+    with timed(result, "read"):
         tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=names == ["npz"])
         scenes = make_scenes(tracks, cameras, file=source)
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
-    run = _Run(scenes, lifter, refining, target, batch, progress, result)
+    run = Run(scenes, lifter, refining, target, batch, progress, result)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:
@@ -136,13 +115,6 @@ def _named(aside: Path, out: Path) -> Iterator[None]:
         raise OutputError(str(error).replace(str(aside), str(out))) from error
 
 
-@contextmanager
-def _timed(result: Lifted, stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    result.seconds[stage] = result.seconds.get(stage, 0.0) + time.perf_counter() - began
-
-
 def _tracks(
     input: str | Path | Clip | Sequence[Clip], format: str | None, options: ReadOptions, skeleton: str, *, store: bool
 ) -> tuple[Sequence[Track], bool]:
@@ -160,99 +132,3 @@ def _tracks(
         if tracks is not None:
             return tracks, True
     return [ready(clip) for clip in read(input, format, options)], False
-
-
-class _Run:
-    def __init__(
-        self,
-        scenes: Sequence[Scene],
-        lifter: Lifter,
-        refining: Refining | None,
-        device: torch.device,
-        batch: int,
-        progress: Callable[[int, int], None] | None,
-        result: Lifted,
-    ) -> None:
-        self.scenes, self.lifter, self.refining, self.device = scenes, lifter, refining, device
-        self.batch, self.progress, self.result = batch, progress, result
-        self.total, self.done = sum(s.frames for s in scenes), 0
-        self.first: Clip | None = None
-
-    def pieces(self, scene: Scene) -> Iterator[tuple[int, Clip]]:
-        """Lifted slices of the scene's tracks, in order, with what was assumed in their meta."""
-        cameras = [scene.camera.camera] * len(scene.tracks)
-        said = {"assumed_focal": True} if scene.camera.assumed_focal else {}
-        said |= {} if self.refining is None else self.refining.meta
-        for i, clip in lift_tracks(
-            self.lifter,
-            scene.tracks,
-            scene.surveys,
-            cameras,
-            refine=self.refining,
-            batch=self.batch,
-            device=self.device,
-        ):
-            self.done += len(clip)
-            if self.progress is not None:
-                self.progress(self.done, self.total)
-            clip = clip.replace(meta={**clip.meta, **said})
-            self.first = self.first or clip[:1]
-            yield i, clip
-
-    def lift(self, scene: Scene) -> list[Clip]:
-        """The scene's people, lifted, in memory."""
-        pieces: list[list[Clip]] = [[] for _ in scene.tracks]
-        with _timed(self.result, "lift"):
-            for i, clip in self.pieces(scene):
-                pieces[i].append(clip)
-            return [_join(p) for p in pieces]
-
-    def stream(self, scene: Scene, folder: Path) -> None:
-        """poses.npz, slice by slice."""
-        path = folder / OUTPUTS["npz"].file
-        with _timed(self.result, "lift"), open_poses(path) as add:
-            for _, clip in self.pieces(scene):
-                add(clip)
-        self.result.files[_key(scene, "npz")] = [path]
-
-    def write(self, scene: Scene, folder: Path, names: Sequence[str], truth: Sequence[Clip]) -> None:
-        """The scene's clips and files."""
-        clips = self.lift(scene)
-        self.result.clips += clips
-        notes = [*self.refined(), *scene.camera.notes, *standard_notes(clips)]
-        caption = Caption(title=scene.name or "poselift", notes=notes, truth=truth)
-        for name in names:
-            with _timed(self.result, name):
-                self.result.files[_key(scene, name)] = write_output(name, clips, folder, caption)
-
-    def refined(self) -> list[str]:
-        """Notes about the refiner, if there is one."""
-        return [] if self.refining is None else self.refining.all_notes()
-
-    def notes(self) -> list[str]:
-        """What was found and assumed, and what the numbers mean, for people."""
-        people = sum(len(s.tracks) for s in self.scenes)
-        seen = sum(int(v.seen.sum()) for s in self.scenes for v in s.surveys)
-        who = f"{people} {'person' if people == 1 else 'people'}"
-        where = "" if len(self.scenes) == 1 else f" in {len(self.scenes)} scenes"
-        lines = [f"Lifted {seen:,} poses of {who}{where} in {self.result.seconds['lift']:.1f} s."]
-        if seen < self.total:
-            lines.append(
-                f"In {self.total - seen:,} frames nobody was seen (fewer than {MIN_JOINTS} joints): "
-                "their confidence is 0, their pose leads from the last one seen to the next."
-            )
-        lines += self.refined()
-        lines += dict.fromkeys(n for s in self.scenes for n in s.camera.notes)
-        return [*lines, *standard_notes([self.first])] if self.first is not None else lines
-
-
-def _key(scene: Scene, name: str) -> str:
-    return f"{scene.name}/{name}" if scene.name else name
-
-
-def _join(pieces: Sequence[Clip]) -> Clip:
-    """Consecutive slices of a clip as one."""
-    if len(pieces) == 1:
-        return pieces[0]
-    names = ("kp_img", "conf", "p_root", "root_cam", "frames")
-    return pieces[0].replace(**{n: np.concatenate([getattr(p, n) for p in pieces]) for n in names})
