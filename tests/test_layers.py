@@ -22,7 +22,7 @@ LEVELS = (
     {"errors"},
     {"storage", "geometry"},
     {"structures"},
-    {"formats", "losses", "metrics", "models"},
+    {"formats", "losses", "losses_adversarial", "metrics", "models"},
     {"data", "detect", "view"},
     {"train", "pipeline"},
     {"cli"},

@@ -1,4 +1,4 @@
-"""Bones of every skeleton: lengths, directions, poses from them, the kinematic-chain space."""
+"""Bones of every skeleton: lengths, directions, poses from them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from parity_vectors import vectors
 from poselift.errors import InputError
-from poselift.geometry.bones import bone_directions, bone_lengths, bone_vectors, from_bones, kcs
+from poselift.geometry.bones import bone_directions, bone_lengths, bone_vectors, from_bones
 from poselift.structures import SKELETONS, skeleton
 
 
@@ -60,11 +59,3 @@ def test_a_bone_of_no_length_has_no_direction_and_a_finite_gradient():
     (direction.sum() + bone_lengths(x, (-1, 0)).sum()).backward()
     assert x.grad is not None
     assert torch.isfinite(x.grad).all()
-
-
-def test_kcs_parity():
-    v = vectors("kcs")
-    for c, y in (("C_variant", "y0"), ("C_original", "y1")):
-        assert_close(kcs(v["x0"].double(), v[c]), v[y], rtol=1e-6, atol=1e-6)
-    s = skeleton("h36m16")
-    assert_close(kcs(v["x0"], s.chain_matrix).diagonal(dim1=-2, dim2=-1), bone_lengths(v["x0"], s.parents).square())

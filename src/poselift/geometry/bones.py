@@ -1,4 +1,4 @@
-"""Bones: vectors, lengths and directions of a joint tree, poses built from them, and the kinematic-chain space.
+"""Bones: vectors, lengths and directions of a joint tree, and poses built from them.
 
 A bone belongs to every joint that has a parent, in joint order (`Skeleton.bones`), and points from parent to child.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from poselift.errors import InputError
 
-__all__ = ["bone_directions", "bone_lengths", "bone_vectors", "from_bones", "kcs"]
+__all__ = ["bone_directions", "bone_lengths", "bone_vectors", "from_bones"]
 
 _TINY = 1e-12
 
@@ -56,18 +55,6 @@ def from_bones(
     for j in _order(parents) if order is None else order:
         placed[j] = root if parents[j] < 0 else placed[parents[j]] + vectors[bone[j]]
     return torch.stack([placed[j] for j in range(len(parents))], -2)
-
-
-def kcs(
-    x: Float[Tensor, "*b j 3"], chain_matrix: Float[Tensor, "j bones"] | Float[np.ndarray, "j bones"]
-) -> Float[Tensor, "*b bones bones"]:
-    """Kinematic chain space Ψ = Bᵀ B with bone vectors B = Xᵀ C (`Skeleton.chain_matrix`).
-
-    The diagonal holds squared bone lengths, the rest inner products of bones.
-    Source: Wandt & Rosenhahn, RepNet, CVPR 2019, eq. 3-8.
-    """
-    b = x.mT @ torch.as_tensor(chain_matrix, dtype=x.dtype, device=x.device)
-    return b.mT @ b
 
 
 def _order(parents: Sequence[int]) -> list[int]:

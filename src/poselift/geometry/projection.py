@@ -15,7 +15,7 @@ from torch import Tensor
 
 __all__ = [
     "MIN_DEPTH", "distort", "image_coordinates", "normalize_screen", "on_leading_axes", "project", "rays",
-    "undistort", "unproject",
+    "screen_intrinsics", "undistort", "unproject", "weak_perspective",
 ]  # fmt: skip
 
 MIN_DEPTH = 1e-6
@@ -135,9 +135,24 @@ def normalize_screen(
     return kp_img / w * 2 - aspect
 
 
+def screen_intrinsics(K: Float[Tensor, "*b 3 3"], size_wh: Tensor | Sequence[float | int]) -> Float[Tensor, "*b 3 3"]:
+    """Intrinsics that project to screen coordinates (`normalize_screen`), not pixels; the focal length is f/w·2."""
+    w, aspect = _width_and_aspect(K[..., :2, 2], size_wh)
+    top = torch.cat((K[..., :2, :2] * (2 / w)[..., None], (K[..., :2, 2] * 2 / w - aspect)[..., None]), -1)
+    return torch.cat((top, K[..., 2:, :]), -2)
+
+
 def image_coordinates(
     kp_norm: Float[Tensor, "*points 2"], size_wh: Tensor | Sequence[float | int]
 ) -> Float[Tensor, "*points 2"]:
     """Pixels of screen coordinates: the inverse of `normalize_screen`. Source: VideoPose3D, `image_coordinates`."""
     w, aspect = _width_and_aspect(kp_norm, size_wh)
     return (kp_norm + aspect) * w / 2
+
+
+def weak_perspective(p_root: Float[Tensor, "*b j 3"], M: Float[Tensor, "*b 3 2"]) -> Float[Tensor, "*b j 2"]:
+    """Weak-perspective projection p M of a root-relative pose, without translation: in the unit of M times that of p.
+
+    Source: Wandt & Rosenhahn, RepNet, CVPR 2019, eq. 1 (the reprojection layer).
+    """
+    return p_root @ M

@@ -66,6 +66,8 @@ class Lifter(nn.Module):
     flip: Tensor
     receptive_field: int = 1
     causal: bool = False
+    only_in_losses: tuple[str, ...] = ()
+    """Beginnings of the names of parameters that `forward` does not use: a branch that a loss alone needs."""
 
     def __init__(self, config: LifterConfig) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from poselift.models.critics import CRITICS
 from poselift.models.lifters import LIFTERS
 from poselift.models.refiners import REFINERS
 from poselift.models.roots import ROOTS
@@ -17,6 +18,7 @@ KINDS: dict[str, Mapping[str, tuple[type[Any], type[nn.Module]]]] = {
     "lifter": LIFTERS,
     "refiner": REFINERS,
     "root": ROOTS,
+    "critic": CRITICS,
 }
 """What a model can be: kind → {family: (config dataclass, network)}."""
 

@@ -3,7 +3,7 @@
 save_model(lifter, "runs/a/model", card={"summary": ..., "data_licence": ...})
 lifter = load_model("runs/a/model")          # or the name of embedded weights, or "hf:org/name[@revision]"
 
-A model is of a kind: a lifter, a refiner (`load_refiner`) or a root model (`load_root`).
+A model is of a kind: a lifter, a refiner (`load_refiner`), a root model (`load_root`) or a critic (`load_critic`).
 """
 
 from __future__ import annotations
@@ -33,10 +33,20 @@ from poselift.models.cards import (
 )
 from poselift.models.cards import list_models as list_models
 from poselift.models.config_json import config_from_json, config_to_json
+from poselift.models.critics.base import Critic
 from poselift.models.kinds import KINDS, kind_and_family
 from poselift.storage.atomic import write_folder_aside
 
-__all__ = ["expected_shapes", "find_model", "list_models", "load_model", "load_refiner", "load_root", "save_model"]
+__all__ = [
+    "expected_shapes",
+    "find_model",
+    "list_models",
+    "load_critic",
+    "load_model",
+    "load_refiner",
+    "load_root",
+    "save_model",
+]
 
 _RANDOM = {Tensor.normal_, Tensor.uniform_}
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
@@ -46,7 +56,7 @@ _PICKLES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl", ".pickle", ".params"
 def save_model(
     model: nn.Module, folder: str | Path, *, card: Mapping[str, Any] | None = None, half: bool = False
 ) -> Path:
-    """Write the folder of a lifter, a refiner or a root model, whole or not at all; returns it.
+    """Write the folder of a model of any kind, whole or not at all; returns it.
 
     card: plain values for people and for `list_models` (see `models.cards`). half: store floating weights in 16 bits
     (half the size; loading gives float32 again). Raises `OutputError` where it cannot be written.
@@ -82,6 +92,11 @@ def load_refiner(source: str | Path, *, device: torch.device | str = "cpu") -> R
 def load_root(source: str | Path, *, device: torch.device | str = "cpu") -> RootModel:
     """The root model of a model folder, as `load_model` for lifters."""
     return cast(RootModel, _load(source, "root", device))
+
+
+def load_critic(source: str | Path, *, device: torch.device | str = "cpu") -> Critic:
+    """The critic of a model folder, as `load_model` for lifters."""
+    return cast(Critic, _load(source, "critic", device))
 
 
 def _load(source: str | Path, kind: str, device: torch.device | str) -> nn.Module:

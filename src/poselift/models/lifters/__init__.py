@@ -2,9 +2,11 @@
 
 from poselift.models.base import Lifter, LifterConfig
 from poselift.models.lifters.lcn import LCN, LCNConfig
+from poselift.models.lifters.repnet import RepNet, RepNetConfig
 from poselift.models.lifters.residual_mlp import ResidualMLP, ResidualMLPConfig
 from poselift.models.lifters.semgcn import SemGCN, SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaseline, SimpleBaselineConfig
+from poselift.models.lifters.video_gan import VideoGAN, VideoGANConfig
 
 __all__ = ["LIFTERS", "build_lifter", "family_of"]
 
@@ -13,6 +15,8 @@ LIFTERS: dict[str, tuple[type[LifterConfig], type[Lifter]]] = {
     "residual_mlp": (ResidualMLPConfig, ResidualMLP),
     "lcn": (LCNConfig, LCN),
     "semgcn": (SemGCNConfig, SemGCN),
+    "repnet": (RepNetConfig, RepNet),
+    "video_gan": (VideoGANConfig, VideoGAN),
 }
 
 

@@ -8,9 +8,11 @@ from typing import Any
 from torch import nn
 
 from poselift.models.roots.pelvis import PelvisRegressor, PelvisRegressorConfig
+from poselift.models.roots.video_gan import VideoGANRoot, VideoGANRootConfig
 
 __all__ = ["ROOTS"]
 
 ROOTS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "pelvis": (PelvisRegressorConfig, PelvisRegressor),
+    "video_gan": (VideoGANRootConfig, VideoGANRoot),
 }
