@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from flat_lifter import CAMERA, Flat, FlatConfig, pose, root, walking_clip, with_gap
+from parity.fill import fill_state_dict
+from poselift.models.base import Lifter
+from poselift.models.lifters.temporal_conv import TemporalConv, TemporalConvConfig
+from poselift.models.predict import lift_frames
 from poselift.pipeline.stage import lift_tracks, survey
 from poselift.structures import Camera, Clip
 
 
-def lifted(lifter: Flat, tracks: list[Clip], *, batch: int, cameras: list[Camera] | None = None) -> list[Clip]:
+def lifted(lifter: Lifter, tracks: list[Clip], *, batch: int, cameras: list[Camera] | None = None) -> list[Clip]:
     pieces: list[list[Clip]] = [[] for _ in tracks]
     views = [survey(t) for t in tracks]
     for i, clip in lift_tracks(lifter, tracks, views, cameras or [CAMERA] * len(tracks), batch=batch):
@@ -108,3 +115,38 @@ def test_a_model_that_gives_nan_is_an_error():
 
     with pytest.raises(InputError, match="NaN"):
         lifted(Broken(), [walking_clip(3)], batch=10)
+
+
+def temporal(**changes: Any) -> TemporalConv:
+    lifter = TemporalConv(TemporalConvConfig(channels=16, **changes)).eval()
+    fill_state_dict(lifter.net)
+    return lifter
+
+
+class TestTemporalConvolutions:
+    """A real temporal lifter: what it gives does not depend on how its sequence was cut."""
+
+    @pytest.mark.parametrize("causal", [False, True])
+    @pytest.mark.parametrize("batch", [1, 10, 64])
+    def test_long_clips_in_overlapping_windows_have_no_seam(self, causal: bool, batch: int):
+        lifter = temporal(causal=causal, input_frame="look_at", confidence=True)
+        tracks = [with_gap(walking_clip(150), 60, 75), walking_clip(70, track_id=1, seed=1)]
+        whole = lifted(lifter, tracks, batch=10_000)
+        for a, b in zip(whole, lifted(lifter, tracks, batch=batch), strict=True):
+            assert np.allclose(pose(a), pose(b), atol=1e-5)
+            assert np.allclose(root(a), root(b), atol=1e-3)
+
+    @pytest.mark.parametrize("t", [1, 2, 20])
+    def test_shorter_than_the_receptive_field(self, t: int):
+        lifter, clip = temporal(), walking_clip(t)
+        (found,) = lifted(lifter, [clip], batch=100)
+        K, size = torch.tensor(CAMERA.K, dtype=torch.float32), torch.tensor(CAMERA.size_wh, dtype=torch.float32)
+        kp, conf = torch.from_numpy(clip.kp_img), torch.from_numpy(clip.confidence)
+        assert np.allclose(pose(found), lift_frames(lifter, kp, conf, K[None], size[None]).numpy(), atol=1e-6)
+        assert len(found) == t
+
+    @pytest.mark.parametrize("causal", [False, True])
+    def test_folded(self, causal: bool):
+        lifter, clip = temporal(causal=causal), walking_clip(60)
+        a, b = (lifted(x, [clip], batch=25)[0] for x in (lifter, lifter.fold()))
+        assert np.allclose(pose(a), pose(b), atol=1e-5)

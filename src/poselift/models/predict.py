@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from poselift.errors import InputError
 from poselift.models.base import Lifter, Refiner, RootModel, RootSource
 
 __all__ = ["Refinement", "lift_frames"]
@@ -45,12 +46,17 @@ class Refinement:
     """A refiner and where it has the root from.
 
     root: None is the source that the refiner was trained with. root_model: locates the root where it is to be `given`
-    and nobody gives it.
+    and nobody gives it. Raises `InputError` for one that sees several frames: frames come here without their order.
     """
 
     refiner: Refiner
     root: RootSource | None = None
     root_model: RootModel | None = None
+
+    def __post_init__(self) -> None:
+        field = getattr(self.root_model, "receptive_field", 1)
+        if field > 1:
+            raise InputError(field="root model", expected="one of single frames", found=f"one of {field} frames")
 
     @property
     def source(self) -> RootSource:

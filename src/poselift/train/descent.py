@@ -82,6 +82,7 @@ class Descent:
         self.config = config
         self.model: Any = refiner
         self.root_model: RootModel | None = load_root(model_source(config.root_model)) if config.root_model else None
+        Refinement(refiner=self.model, root_model=self.root_model)  # refuses a root model that it has no use for
         self.lifted = Lifted(config, refiner.skeleton, data)
         self.bank: LiftedBatch | None = None
         self.stage = 0

@@ -43,7 +43,7 @@ def test_published_size():
 
 @pytest.mark.parametrize("name", ROOTS)
 def test_every_root_model(name: str, tmp_path: Path):
-    model = small() if name == "pelvis" else ROOTS[name][1](ROOTS[name][0]())
+    model = small() if name == "pelvis" else ROOTS[name][1](ROOTS[name][0]()).eval()
     assert isinstance(model, RootModel)
     kp, conf, p = 400 + 200 * torch.rand(3, 2, 17, 2), torch.ones(3, 2, 17), torch.rand(3, 2, 17, 3)
     K = torch.tensor([[1100.0, 0, 480], [0, 1090, 410], [0, 0, 1]]).repeat(3, 1, 1)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from poselift.models.roots.pelvis import PelvisRegressor, PelvisRegressorConfig
+from poselift.models.roots.trajectory import Trajectory, TrajectoryConfig
 from poselift.models.roots.video_gan import VideoGANRoot, VideoGANRootConfig
 
 __all__ = ["ROOTS"]
@@ -15,4 +16,5 @@ __all__ = ["ROOTS"]
 ROOTS: dict[str, tuple[type[Any], type[nn.Module]]] = {
     "pelvis": (PelvisRegressorConfig, PelvisRegressor),
     "video_gan": (VideoGANRootConfig, VideoGANRoot),
+    "trajectory": (TrajectoryConfig, Trajectory),
 }
