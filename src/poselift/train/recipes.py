@@ -151,7 +151,7 @@ RECIPES: dict[str, Recipe] = {
         replace(SemGCNConfig.flavour_of("original-nonlocal"), skeleton="h36m17"),
         "SemGCN with non-local blocks, Zhao et al. 2019 (17 joints, gradient norm clipped to 1)",
         objective=SupervisedConfig(units="metres"),
-        decay="cosine",  # a rate that falls early leaves it far from trained, one that stays high unsettles batch norm
+        decay="cosine",  # one that falls early leaves it far from trained, one that stays high unsettles batch norm
         clip_norm=1.0,
     ),
     "repnet": Recipe(
@@ -163,7 +163,7 @@ RECIPES: dict[str, Recipe] = {
             steps=100_000,
             batch=64,
             lr=1e-4,
-            decay="cosine",  # a rate that falls early leaves it far from trained, one that stays high unsettles batch norm
+            decay="staircase",
             gamma=0.2,
             decay_steps=80_000,  # where the reprojection weight grows
             validate_every=2000,
