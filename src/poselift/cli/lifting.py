@@ -39,6 +39,10 @@ class Lift:
     """Refiner that corrects the lifted poses: a name, a folder, or a Hugging Face repository."""
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
     """Model that tells a refiner where the person stands (solved by least squares otherwise)."""
+    smooth: Name = None
+    """Smooth the result over time: savgol, gaussian (no lag), one_euro (causal)."""
+    smooth_hz: Number = None
+    """Cut-off of the smoothing in Hz: less is smoother (6; one_euro 1.5, and more in movement)."""
     skeleton: Name = None
     """Joint layout of the input where the file does not say it: coco17, h36m17, halpe26, body25, ..."""
     format: Name = None
@@ -67,9 +71,9 @@ class Lift:
         with _progress() as progress:
             lifted = lift(
                 self.input, out=self.out, model=self.model, refine=self.refine, root_model=self.root_model,
-                skeleton=self.skeleton, format=self.format, fps=self.fps, focal=self.focal, fov=self.fov,
-                camera=self.camera, image_size=self.image_size, formats=formats, batch=self.batch, device=self.device,
-                progress=progress,
+                smooth=self.smooth, smooth_hz=self.smooth_hz, skeleton=self.skeleton, format=self.format, fps=self.fps,
+                focal=self.focal, fov=self.fov, camera=self.camera, image_size=self.image_size, formats=formats,
+                batch=self.batch, device=self.device, progress=progress,
             )  # fmt: skip
         _report(lifted)
 

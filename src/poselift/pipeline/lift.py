@@ -18,6 +18,7 @@ from poselift.pipeline.outputs import choose_outputs
 from poselift.pipeline.refine import REFINED, check_pictures, choose_refinement
 from poselift.pipeline.run import Lifted, Run, timed
 from poselift.pipeline.scenes import make_scenes
+from poselift.pipeline.smooth import SMOOTHED, Smoothing
 from poselift.pipeline.spool import spool
 from poselift.pipeline.stage import Track
 from poselift.storage.atomic import write_folder_aside
@@ -35,6 +36,8 @@ def lift(
     model: str | Path | Lifter = "default",
     refine: str | Path | Refiner | Refinement | None = None,
     root_model: str | Path | RootModel | None = None,
+    smooth: str | None = None,
+    smooth_hz: float | None = None,
     skeleton: str | None = None,
     format: str | None = None,
     fps: float | None = None,
@@ -52,21 +55,26 @@ def lift(
 
     input: a keypoint file or folder that `formats.read` knows, or Clips. out: folder for the files, None for none.
     model: a name of `list_models`, a model folder, a Hub name, or a Lifter. refine: a refiner of its poses, likewise;
-    root_model: gives it the root, which is solved for otherwise. skeleton, format, fps: what the input is, where it
-    does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
+    root_model: gives it the root, which is solved for otherwise. smooth: a name in `SMOOTHERS`, applied to what these
+    give; smooth_hz: its cut-off, if not its own. skeleton, format, fps: what the input is, where it does not say
+    it. camera, or focal (pixels), or fov (degrees across the larger image side), and
     image_size (width, height): what is known of the camera; `pipeline.intrinsics` says what is assumed otherwise.
     formats: names in `OUTPUTS`; None writes all that can be. batch: frames at once. truth: the true motion, drawn into
     page and contact sheet. progress(done, total) in frames.
 
     The clips have p_root (t, 17, 3) metres in the camera's axes minus the root, root_cam (t, 3) metres, the camera, and
     the keypoints in the model's skeleton. Frames in which nobody was seen have confidence 0 (see `lift_tracks`).
-    With `formats=("npz",)` and a large native npz, memory does not grow with its length (`pipeline.spool`).
+    With `formats=("npz",)` and a large native npz, memory does not grow with its length (`pipeline.spool`), unless
+    `smooth` is given, which takes each person's whole sequence.
     Raises `InputError`, `OutputError`, `MissingExtraError`.
     """
     if not 0 < batch <= 1 << 20:
         raise InputError(field="batch", expected="1 to 1048576 frames", found=batch)
     cameras = CameraOptions.of(camera=camera, focal=focal, fov=fov, image_size=image_size)
     options = ReadOptions(skeleton=skeleton, fps=fps, camera=cameras.camera, size_wh=image_size)
+    if smooth is None and smooth_hz is not None:
+        raise InputError(field="smooth_hz", expected="none without a smoother", found=smooth_hz)
+    smoothing = None if smooth is None else Smoothing(smooth, smooth_hz)
     names, left_out = choose_outputs(formats) if out is not None else ([], [])
     source = str(input) if isinstance(input, (str, Path)) else "input"
     if isinstance(input, (str, Path)) and not Path(input).exists():
@@ -77,11 +85,12 @@ def lift(
         lifter = (model if isinstance(model, Lifter) else load_model(model)).to(target).eval()
         refining = choose_refinement(refine, root_model, lifter=lifter, source=model, device=target)
     with timed(result, "read"):
-        tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=names == ["npz"])
+        store = names == ["npz"] and smoothing is None
+        tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=store)
         scenes = make_scenes(tracks, cameras, file=source)
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
-    run = Run(scenes, lifter, refining, target, batch, progress, result)
+    run = Run(scenes, lifter, refining, smoothing, target, batch, progress, result)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:
@@ -121,7 +130,7 @@ def _tracks(
     """The people of the input in the model's skeleton, and whether they are in a temporary file (tried if `store`)."""
 
     def ready(clip: Clip) -> Clip:
-        meta = {k: v for k, v in clip.meta.items() if k not in REFINED}
+        meta = {k: v for k, v in clip.meta.items() if k not in (*REFINED, SMOOTHED)}
         return convert(clip.replace(p_root=None, root_cam=None, meta=meta), skeleton)
 
     if not isinstance(input, (str, Path)):

@@ -16,6 +16,7 @@ from poselift.models.base import Lifter
 from poselift.pipeline.outputs import OUTPUTS, Caption, write_output
 from poselift.pipeline.refine import Refining
 from poselift.pipeline.scenes import Scene
+from poselift.pipeline.smooth import Smoothing
 from poselift.pipeline.stage import MIN_JOINTS, lift_tracks
 from poselift.structures import Clip
 from poselift.view.notes import standard_notes
@@ -54,12 +55,14 @@ class Run:
         scenes: Sequence[Scene],
         lifter: Lifter,
         refining: Refining | None,
+        smoothing: Smoothing | None,
         device: torch.device,
         batch: int,
         progress: Callable[[int, int], None] | None,
         result: Lifted,
     ) -> None:
         self.scenes, self.lifter, self.refining, self.device = scenes, lifter, refining, device
+        self.smoothing = smoothing
         self.batch, self.progress, self.result = batch, progress, result
         self.total, self.done = sum(s.frames for s in scenes), 0
         self.first: Clip | None = None
@@ -91,7 +94,8 @@ class Run:
         with timed(self.result, "lift"):
             for i, clip in self.pieces(scene):
                 pieces[i].append(clip)
-            return [_join(p) for p in pieces]
+            clips = [_join(p) for p in pieces]
+            return clips if self.smoothing is None else [self.smoothing(clip) for clip in clips]
 
     def stream(self, scene: Scene, folder: Path) -> None:
         """poses.npz, slice by slice."""
@@ -112,8 +116,9 @@ class Run:
                 self.result.files[_key(scene, name)] = write_output(name, clips, folder, caption)
 
     def refined(self) -> list[str]:
-        """Notes about the refiner, if there is one."""
-        return [] if self.refining is None else self.refining.all_notes()
+        """Notes about refiner and smoothing, if there are any."""
+        refiner = [] if self.refining is None else self.refining.all_notes()
+        return refiner if self.smoothing is None else [*refiner, self.smoothing.note]
 
     def notes(self) -> list[str]:
         """What was found and assumed, and what the numbers mean, for people."""
