@@ -4,7 +4,8 @@ Everything random in step s comes from seeds made of (recipe seed, s), and a che
 that was killed and resumed gives the weights of one that was not, bit for bit on the same CPU.
 With several processes every process draws the same global batch and takes its share of it; the gradients are those
 of the whole batch (batch-norm statistics are each process's own).
-An objective of several stages (`train.objectives`) runs through the schedule once for each.
+An objective of several stages (`train.objectives`) runs through the schedule once for each; one with an opponent
+(`train.opponent`) has it make its own steps before each step.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from poselift.models.weights import save_model
 from poselift.train.checkpoint import load_state, save_state, to_device
 from poselift.train.journal import Journal
 from poselift.train.objectives import Objective
+from poselift.train.opponent import Adversarial, Opponent
 from poselift.train.recipes import Recipe, Schedule, check_recipe
 
 __all__ = ["NotFiniteError", "TrainOptions", "train"]
@@ -97,12 +99,21 @@ def step_seed(seed: int, step: int, stream: int = 0) -> int:
     return ((seed * 1_000_003 + step) * 4 + stream) % (2**63)
 
 
-def make_optimizer(parameters: Any, schedule: Schedule) -> torch.optim.Optimizer:
+def make_optimizer(
+    parameters: Any, schedule: Schedule, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Optimizer:
     """Adam, AdamW or SGD with momentum 0.9, as the schedule says."""
     if schedule.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=schedule.lr, momentum=0.9, weight_decay=schedule.weight_decay)
     kind = torch.optim.AdamW if schedule.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, amsgrad=schedule.amsgrad, fused=True)
+    return kind(
+        parameters,
+        lr=schedule.lr,
+        betas=betas,
+        weight_decay=schedule.weight_decay,
+        amsgrad=schedule.amsgrad,
+        fused=True,
+    )
 
 
 class _Run:
@@ -116,6 +127,8 @@ class _Run:
             )
         torch.manual_seed(recipe.seed)
         self.objective: Objective = recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
+        if isinstance(self.objective, Adversarial) and fabric.world_size > 1:
+            raise InputError(field="devices", expected="1 for training with a critic", found=fabric.world_size)
         self.model: nn.Module = self.objective.model
         self.generator = torch.Generator()
         self.step, self.best = 0, math.inf
@@ -127,13 +140,15 @@ class _Run:
         else:
             self.model.load_state_dict(state["model"])
         self.model.to(fabric.device)
-        self.stage, self.module, self.ema = 0, self.model, None
+        self.stage, self.module, self.ema, self.opponent = 0, self.model, None, None
         if self.objective.stages:
             self.enter(0 if state is None else state["stage"])
         if state is not None:
             self.optimizer.load_state_dict(to_device(state["optimizer"], fabric.device))
             if self.ema is not None:
                 self.ema = to_device(state["ema"], fabric.device)
+            if self.opponent is not None:
+                self.opponent.load(state["opponent"])
             self.step, self.best = state["step"], state["best"]
         if options.resume:
             journal.truncate(self.step)
@@ -145,11 +160,16 @@ class _Run:
         self.objective.enter(stage, self.fabric.device, gen)
         self.module = self.objective.stages[stage]
         self.rate = self.objective.rate(stage) or plan.lr
-        self.network, optimizer = self.fabric.setup(self.module, make_optimizer(self.module.parameters(), plan))
+        betas = self.objective.betas if isinstance(self.objective, Adversarial) else (0.9, 0.999)
+        self.network, optimizer = self.fabric.setup(self.module, make_optimizer(self.module.parameters(), plan, betas))
         self.optimizer: torch.optim.Optimizer = optimizer
         self.ema: dict[str, Tensor] | None = None
         if plan.ema:
             self.ema = {k: v.detach().clone() for k, v in self.module.named_parameters()}
+        self.opponent: Opponent | None = None
+        if isinstance(self.objective, Adversarial):
+            optimizer = make_optimizer(self.objective.opponent.parameters(), plan, betas)
+            self.opponent = Opponent(self.objective, self.fabric, optimizer)
 
     # ------------------------------------------------------------------ the loop
     def loop(self) -> None:
@@ -191,7 +211,11 @@ class _Run:
         return whole.to(self.fabric.device)
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
-        plan = self.recipe.schedule
+        plan, other = self.recipe.schedule, {}
+        if self.opponent is not None:
+            self.opponent.objective.part = self.step / self.total
+            drawn = 0 if self.options.overfit else self.step
+            other = self.opponent.train(drawn, plan.batch, self.lr(self.step), self.recipe.seed)
         torch.manual_seed(step_seed(self.recipe.seed, self.step, 1))  # dropout
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr(self.step)
@@ -209,7 +233,7 @@ class _Run:
             with torch.no_grad():
                 for name, p in self.module.named_parameters():
                     self.ema[name].lerp_(p, 1 - decay)
-        return {k: v.detach() for k, v in losses.items()}
+        return {k: v.detach() for k, v in losses.items()} | other
 
     def stop_not_finite(self, batch: Batch) -> None:
         file = self.out / NAN_BATCH
@@ -262,6 +286,8 @@ class _Run:
         }
         if self.ema is not None:
             state["ema"] = self.ema
+        if self.opponent is not None:
+            state["opponent"] = self.opponent.state()
         save_state(self.out / STATE, state)
 
 

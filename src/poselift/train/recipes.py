@@ -155,7 +155,7 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=1.0,
     ),
     "repnet": Recipe(
-        summary="RepNet, Wandt & Rosenhahn 2019 in its PyTorch adaptation: 2D of some performers, 3D of others, no pairs",
+        summary="RepNet, Wandt & Rosenhahn 2019, PyTorch adaptation: 2D of some performers, 3D of others, no pairs",
         model=RepNetConfig(),
         data=DataConfig(input="gt"),
         objective=RepNetObjectiveConfig(),

@@ -1,0 +1,185 @@
+"""Training without pairs: critic and lifter take turns, resume is exact, nobody seen is told the truth of."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from poselift.data.datasets import DataConfig
+from poselift.errors import InputError
+from poselift.losses_adversarial import GrowingWeight
+from poselift.models.critics.repnet import RepNetCriticConfig
+from poselift.models.lifters.repnet import RepNet, RepNetConfig
+from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
+from poselift.models.weights import load_model
+from poselift.train import loop
+from poselift.train.adversarial import RepNetObjective, RepNetObjectiveConfig
+from poselift.train.checkpoint import load_state
+from poselift.train.loop import TrainOptions, train
+from poselift.train.opponent import Adversarial
+from poselift.train.recipes import RECIPES, Recipe, Schedule
+
+QUIET = TrainOptions(quiet=True, tensorboard=False, device="cpu")
+CRITIC = RepNetCriticConfig(width=16, chain_width=16)
+
+
+def small(steps: int = 8, *, objective: dict[str, Any] | None = None, **changes: Any) -> Recipe:
+    plan = Schedule(steps=steps, batch=32, lr=1e-3, decay="constant", validate_every=steps, save_every=3, log_every=2)
+    recipe = Recipe(
+        summary="small",
+        model=RepNetConfig(width=32),
+        data=DataConfig(input="gt", validation_every=200),
+        objective=replace(RepNetObjectiveConfig(critic=CRITIC, critic_steps=2), **(objective or {})),
+        schedule=plan,
+    )
+    return replace(recipe, **changes)
+
+
+def flat(state: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(state, dict):
+        return {k: v for key, value in state.items() for k, v in flat(value, f"{name}.{key}").items()}
+    if isinstance(state, list):
+        return {k: v for i, value in enumerate(state) for k, v in flat(value, f"{name}.{i}").items()}
+    return {name: state}
+
+
+def test_resume_is_bit_for_bit_for_lifter_critic_and_both_optimisers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = {"reprojection": GrowingWeight(first=10, last=1000, begin=0.2, end=0.9)}
+    train(small(objective=grown), tmp_path / "whole", QUIET)
+    plain = loop._Run.train_step
+
+    def dies(self: loop._Run, batch: Any) -> Any:
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return plain(self, batch)
+
+    monkeypatch.setattr(loop._Run, "train_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(small(objective=grown), tmp_path / "cut", QUIET)
+    monkeypatch.setattr(loop._Run, "train_step", plain)
+    train(small(objective=grown), tmp_path / "cut", replace(QUIET, resume=True))
+    whole, cut = (flat(load_state(tmp_path / n / "state.safetensors")) for n in ("whole", "cut"))
+    assert whole.keys() == cut.keys()
+    assert any(k.startswith(".opponent.optimizer") for k in whole)
+    assert any(k.startswith(".opponent.model") for k in whole)
+    for k, v in whole.items():
+        assert torch.equal(v, cut[k]) if isinstance(v, torch.Tensor) else v == cut[k], k
+
+
+def test_critic_and_lifter_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five critic steps before each lifter step, each on its own batch; a step moves one of the two networks alone."""
+    turns: list[str] = []
+    drawn: list[bytes] = []
+    moved: list[tuple[bool, bool]] = []
+    last: dict[str, torch.Tensor] = {}
+
+    def watch(name: str) -> Any:
+        plain = getattr(RepNetObjective, name)
+
+        def call(self: RepNetObjective, network: Any, batch: Any) -> Any:
+            now = {
+                "lifter": torch.cat([p.detach().flatten() for p in self.model.parameters()]),
+                "critic": torch.cat([p.detach().flatten() for p in self.opponent.parameters()]),
+            }
+            if last:
+                moved.append(tuple(not torch.equal(now[k], last[k]) for k in ("lifter", "critic")))  # type: ignore[arg-type]
+            last.update(now)
+            turns.append(name)
+            drawn.append(batch.kp_img.numpy().tobytes())
+            return plain(self, network, batch)
+
+        return call
+
+    for name in ("losses", "opponent_losses"):
+        monkeypatch.setattr(RepNetObjective, name, watch(name))
+    train(small(3, objective={"critic_steps": 5}), tmp_path / "run", QUIET)
+    assert turns == (["opponent_losses"] * 5 + ["losses"]) * 3
+    assert len(set(drawn)) == len(drawn)
+    assert moved == ([(False, True)] * 5 + [(True, False)]) * 2 + [(False, True)] * 5
+
+
+def test_the_truth_of_those_who_are_seen_is_not_looked_at() -> None:
+    objective = small().objective.build(small().model, small().data)  # type: ignore[arg-type]
+    assert isinstance(objective, RepNetObjective)
+    assert isinstance(objective, Adversarial)
+    batch = objective.batch(16, torch.Generator().manual_seed(1))
+    blind = replace(batch, p_root=torch.full_like(batch.p_root, torch.nan))
+    values = objective.losses(objective.generator, blind)
+    assert all(torch.isfinite(v) for v in values.values()), "the lifter's step needs no 3D at all"
+    assert values["loss"] == objective.losses(objective.generator, batch)["loss"]
+    dark = replace(batch, kp_img=batch.kp_img[torch.randperm(16)])
+    torch.manual_seed(0)
+    first = objective.opponent_losses(objective.opponent, batch)
+    torch.manual_seed(0)
+    second = objective.opponent_losses(objective.opponent, dark)
+    assert torch.allclose(first["wasserstein"], second["wasserstein"], atol=1e-5), "order means nothing to the critic"
+
+
+def test_missing_joints_are_not_compared() -> None:
+    objective = small().objective.build(small().model, small().data)  # type: ignore[arg-type]
+    assert isinstance(objective, RepNetObjective)
+    batch = objective.batch(8, torch.Generator().manual_seed(1))
+    conf = batch.conf.clone()
+    conf[:, :, 5] = 0
+    values = []
+    for garbage in (0.0, 1e6, float("nan")):
+        kp = batch.kp_img.clone()
+        kp[:, :, 5] = garbage
+        values.append(
+            float(objective.losses(objective.generator, replace(batch, conf=conf, kp_img=kp))["loss"].detach())
+        )
+    assert values[0] == values[1] == values[2]
+
+
+def test_the_weight_grows_with_the_run() -> None:
+    objective = small().objective.build(small().model, small().data)  # type: ignore[arg-type]
+    assert isinstance(objective, RepNetObjective)
+    batch, terms = objective.batch(16, torch.Generator().manual_seed(1)), []
+    for part in (0.0, 0.9):
+        objective.part = part
+        v = {k: float(x.detach()) for k, x in objective.losses(objective.generator, batch).items()}
+        terms.append((v["loss"] - v["camera"] - v["generator"]) / v["reprojection"])
+    assert terms == pytest.approx([10_000, 250_000], rel=1e-3)
+
+
+def test_reprojection_is_learned(tmp_path: Path) -> None:
+    train(small(60), tmp_path / "run", QUIET)
+    with (tmp_path / "run" / "log.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    first, last = ([float(r["reprojection"]) for r in part] for part in (rows[:3], rows[-3:]))
+    assert sum(last) < 0.3 * sum(first)
+    assert {"loss", "camera", "generator", "critic", "wasserstein"} <= rows[0].keys()
+    assert isinstance(load_model(tmp_path / "run" / "model"), RepNet)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": SimpleBaselineConfig()}, "a repnet, which has a camera branch"),
+        ({"model": RepNetConfig(input_frame="look_at", width=8)}, "the camera's own axes"),
+        ({"model": replace(RepNetConfig.flavour_of("original"), width=8)}, "the camera's own axes"),
+        ({"objective": {"critic": replace(CRITIC, skeleton="h36m16", chain="tree")}}, "objective.critic.skeleton"),
+        ({"objective": {"critic_steps": 0}}, "objective.critic_steps"),
+        ({"objective": {"share": 1.0}}, "objective.share"),
+        ({"objective": {"betas": (1.0, 0.9)}}, "objective.betas"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(small(**changes), tmp_path / "run", QUIET)
+
+
+def test_the_recipe_has_the_published_schedule() -> None:
+    recipe = RECIPES["repnet"]
+    rates = [recipe.schedule.lr_at(s) for s in (0, 79_999, 80_000, 99_999)]
+    assert rates == pytest.approx([1e-4, 1e-4, 2e-5, 2e-5])
+    assert isinstance(recipe.objective, RepNetObjectiveConfig)
+    weights = [recipe.objective.reprojection.at(s / 100_000) for s in (0, 79_999, 80_000, 99_999)]
+    assert weights == [1e4, 1e4, 2.5e5, 2.5e5]
