@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from poselift.errors import InputError
 from poselift.geometry.roots import root_least_squares
@@ -47,10 +48,29 @@ class _Regressor(nn.Module):
         self.w2 = nn.Linear(w, out_features)
 
     def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        if not self.training and len(x) > self.w2.out_features:
+            return self._multiplied_out(x)
         y = self.w1(x)
         for layer in self.increment:
             y = y + layer(y)
         return self.w2(y)
+
+    def _multiplied_out(self, x: Tensor) -> Tensor:
+        """The same without dropout. What follows the ReLU is linear: w2 (I + W_2) (I + W_1) y, one small matrix. Its
+        product costs less than it saves from `out_features` rows on, so that it is made anew each time, never stored.
+        """
+        linear, norm = self.w1[0], self.w1[1]
+        assert isinstance(linear, nn.Linear)
+        assert isinstance(norm, nn.BatchNorm1d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        gain = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        y = F.linear(x, linear.weight * gain[:, None], (linear.bias - norm.running_mean) * gain + norm.bias).relu_()
+        weight, bias = self.w2.weight, self.w2.bias
+        for layer in reversed(self.increment):
+            bias = bias + weight @ layer[0].bias  # type: ignore[index]
+            weight = weight + weight @ layer[0].weight  # type: ignore[index]
+        return F.linear(y, weight, bias)
 
 
 class StagedDescent(nn.Module):
