@@ -21,10 +21,13 @@ from poselift.cli import lifting, main
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of a small untrained lifter."""
+    import torch
+
     from poselift.models.lifters import build_lifter
     from poselift.models.lifters.residual_mlp import ResidualMLPConfig
     from poselift.models.weights import save_model
 
+    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(build_lifter(ResidualMLPConfig(width=16, hidden=16, blocks=1)), folder, card={"summary": "untrained"})
     return str(folder)
@@ -200,6 +203,7 @@ def refiner(tmp_path: Path) -> Path:
     from poselift.models.refiners.erd import ResidualDescent, ResidualDescentConfig
     from poselift.models.weights import save_model
 
+    torch.manual_seed(0)
     erd = ResidualDescent(ResidualDescentConfig(steps=2, width=16))
     erd.set_statistics(mean2d=torch.tensor((700.0, 360.0)).repeat(17, 1), std2d=torch.full((17, 2), 150.0))
     return save_model(erd, tmp_path / "descent")
