@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from parity_vectors import description, vectors
 from poselift.geometry.projection import project
-from poselift.losses import LOSSES, bone_length_match, l1, mpjpe, mse, weighted_mpjpe
+from poselift.losses import LOSSES, MOTION_ENCODINGS, bone_length_match, l1, motion, mpjpe, mse, weighted_mpjpe
 
 V = vectors("video_semi_losses")
 
@@ -86,3 +86,33 @@ def test_nothing_left_and_nothing_wrong_are_zero_with_finite_gradients(name: str
         loss.backward()
         assert pred.grad is not None
         assert (pred.grad == 0).all()
+
+
+class TestMotion:
+    def test_parity(self):
+        found = vectors("motion_loss")
+        pred, target = found["x_pred"], found["x_target"]
+        for name, options in {
+            "": {}, "_float64": {}, "_subtraction": {"encoding": "subtraction"}, "_inner": {"encoding": "inner"},
+            **{f"_{i}": {"intervals": (i,)} for i in (8, 12, 16, 24)},
+        }.items():  # fmt: skip
+            want = float(found[f"y_motion{name}"])
+            assert float(motion(pred.double(), target.double(), **options)) == pytest.approx(want, rel=1e-6), name
+        assert float(mpjpe(pred, target)) == pytest.approx(float(found["y_mpjpe"]), rel=1e-6)
+
+    @pytest.mark.parametrize("encoding", MOTION_ENCODINGS)
+    def test_intervals_that_do_not_fit_do_not_count(self, encoding: str):
+        pred, target = torch.randn(2, 9, 17, 3, requires_grad=True), torch.randn(2, 9, 17, 3)
+        both = motion(pred, target, encoding=encoding, intervals=(8, 9, 50))
+        assert_close(both, motion(pred, target, encoding=encoding, intervals=(8,)))
+        assert both > 0
+        both.backward()
+        assert pred.grad is not None
+        assert torch.isfinite(pred.grad).all()
+        assert float(motion(pred[:, :8], target[:, :8], encoding=encoding, intervals=(8, 9))) == 0
+
+    def test_what_the_encodings_are(self):
+        pred = torch.tensor([[[1.0, 0, 0]], [[0, 2, 0]]])
+        still = torch.zeros(2, 1, 3)
+        found = {e: float(motion(pred, still, encoding=e, intervals=(1,))) for e in MOTION_ENCODINGS}
+        assert found == pytest.approx({"subtraction": 1, "inner": 0, "cross": 2 / 3})

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from poselift.geometry.bones import bone_lengths
 
-__all__ = ["LOSSES", "bone_length_match", "l1", "mpjpe", "mse", "weighted_mpjpe"]
+__all__ = ["LOSSES", "MOTION_ENCODINGS", "bone_length_match", "l1", "motion", "mpjpe", "mse", "weighted_mpjpe"]
 
 Weight = Float[Tensor, "*#b j"] | Bool[Tensor, "*#b j"] | None
 
@@ -66,6 +66,34 @@ def bone_length_match(
     """
     a, b = (bone_lengths(p, parents).flatten(0, -2).mean(0) for p in (unlabelled, labelled))
     return (a - b).abs().mean()
+
+
+MOTION_ENCODINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "subtraction": lambda a, b: b - a,
+    "inner": lambda a, b: (a * b).sum(-1, keepdim=True),
+    "cross": lambda a, b: torch.linalg.cross(a, b, dim=-1),
+}
+"""What a joint's places (…, 3) at two times say of its motion: metres for `subtraction`, else square metres."""
+
+
+def motion(
+    pred: Float[Tensor, "*b t j 3"],
+    target: Float[Tensor, "*b t j 3"],
+    *,
+    encoding: str = "cross",
+    intervals: Sequence[int] = (8, 12, 16, 24),
+) -> Float[Tensor, ""]:
+    """Mean over intervals i of the mean absolute difference of code(p_t, p_t+i), over all joints and pairs of frames.
+
+    An interval as long as the sequence, or longer, has no pairs and does not count; with none left the loss is 0.
+    Source: Wang, Yan, Xiong, Lin, "Motion Guided 3D Pose Estimation from Videos", ECCV 2020 (the cross product).
+    """
+
+    def code(p: Tensor, i: int) -> Tensor:
+        return MOTION_ENCODINGS[encoding](p[..., :-i, :, :], p[..., i:, :, :])
+
+    terms = [(code(pred, i) - code(target, i)).abs().mean() for i in intervals if 0 < i < pred.shape[-3]]
+    return torch.stack(terms).mean() if terms else pred.new_zeros(())
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {"mse": mse, "l1": l1, "mpjpe": mpjpe}

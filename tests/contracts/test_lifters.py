@@ -11,8 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from poselift.models.base import Lifter
+from poselift.errors import InputError
+from poselift.models import predict
+from poselift.models.base import Lifter, Stretch
 from poselift.models.lifters import LIFTERS, build_lifter, family_of
+from poselift.models.predict import lift_frames
 from poselift.models.weights import load_model, save_model
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -48,7 +51,7 @@ def people(lifter: Lifter, n: int, out: int = 1, seed: int = 0) -> Inputs:
 
 def lift(lifter: Lifter, inputs: Inputs, **options: bool) -> Tensor:
     with torch.no_grad():
-        return lifter.lift(*inputs, **options)
+        return lifter.lift(*inputs, **options)  # type: ignore[arg-type]
 
 
 @lifters
@@ -112,10 +115,54 @@ def test_one_person_alone_gives_the_same_as_in_a_batch(name: str):
 @lifters
 def test_one_frame_alone_gives_the_same_as_in_a_sequence(name: str):
     lifter = default(name)
+    if lifter.sequence:
+        pytest.skip("sees the whole sequence")
     kp, conf, K, size = people(lifter, 2, 4)
     cut = slice(2, 2 + lifter.receptive_field)
     alone = lift(lifter, (kp[:, cut], conf[:, cut], K, size))
     assert torch.allclose(alone, lift(lifter, (kp, conf, K, size))[:, 2:3], atol=1e-5)
+
+
+@lifters
+def test_what_a_pose_needs_is_all_it_depends_on(name: str):
+    """Poses a to b from the frames that `needs` says are those of the whole; of a sequence, with the place told."""
+    lifter = default(name)
+    ends = lifter.receptive_field - 1
+    total = ends + 2 * lifter.context + 4 * lifter.grid + 5
+    kp, conf, K, size = people(lifter, 1, total - ends)
+    whole = lift_frames(lifter, kp[0], conf[0], K, size)
+    assert whole.shape == (total, len(lifter.skeleton), 3)
+    for a in (0, total // 2, total - 2):
+        first, last = lifter.needs(a, a + 2, total)
+        assert first % lifter.grid == 0
+        of = Stretch(start=first, total=total) if lifter.sequence else None
+        part = lift_frames(lifter, kp[0, first:last], conf[0, first:last], K, size, of=of)
+        assert torch.allclose(part[a - first : a + 2 - first], whole[a : a + 2], atol=1e-5), a
+    if lifter.sequence:
+        kp[0, total // 2] += 50
+        assert (lift_frames(lifter, kp[0], conf[0], K, size) != whole).any(-1).any(-1).sum() > 1, "sees one frame only"
+
+
+@lifters
+def test_long_sequences_in_pieces_are_the_whole(name: str, monkeypatch: pytest.MonkeyPatch):
+    lifter = default(name)
+    total = lifter.receptive_field + 2 * lifter.context + 8 * lifter.grid
+    kp, conf, K, size = people(lifter, 1, total - lifter.receptive_field + 1)
+    results = []
+    for piece in (1 << 20, 5 * lifter.grid + 3):
+        monkeypatch.setattr(predict, "PIECE", piece)
+        results.append(lift_frames(lifter, kp[0], conf[0], K, size, flip_average=True))
+    assert torch.allclose(*results, atol=1e-5)
+
+
+@lifters
+def test_the_copy_for_inference_is_the_same_function(name: str):
+    lifter = default(name)
+    inputs = people(lifter, 3, 4)
+    assert torch.allclose(
+        lift(lifter.fold(), inputs, flip_average=True), lift(lifter, inputs, flip_average=True), atol=1e-5
+    )
+    assert not lifter.fold().training
 
 
 @lifters
@@ -201,6 +248,11 @@ def test_onnx_round_trip(name: str, tmp_path: Path):
     narrow = {f.name: 16 for f in dataclasses.fields(config) if f.name in ("width", "hidden", "channels")}
     lifter = prepared(dataclasses.replace(config, **narrow))
     file = tmp_path / "lifter.onnx"
+    if lifter.sequence:
+        with pytest.raises(InputError, match="whole sequences"):
+            export_onnx(lifter, file)
+        assert not file.exists()
+        return
     assert export_onnx(lifter, file) <= 1e-4
     runner = OnnxLifter(file, threads=1)
     assert (runner.skeleton, runner.receptive_field) == (lifter.skeleton, lifter.receptive_field)

@@ -12,6 +12,7 @@ from flat_lifter import CAMERA, Flat, FlatConfig, pose, root, walking_clip, with
 from parity.fill import fill_state_dict
 from poselift.models.base import Lifter
 from poselift.models.lifters.temporal_conv import TemporalConv, TemporalConvConfig
+from poselift.models.lifters.ugcn import UGCN, UGCNConfig
 from poselift.models.predict import lift_frames
 from poselift.pipeline.stage import lift_tracks, survey
 from poselift.structures import Camera, Clip
@@ -40,6 +41,19 @@ def test_batch_size_changes_nothing(config: FlatConfig, batch: int):
         assert np.allclose(root(a), root(b), atol=1e-4)
         assert (a.confidence == b.confidence).all()
         assert (a.frame_numbers == b.frame_numbers).all()
+
+
+@pytest.mark.parametrize("batch", [100, 333])
+def test_a_lifter_of_sequences_sees_no_seam(batch: int):
+    """Pieces with what is around them give the poses of the whole, also where a gap is led over."""
+    torch.manual_seed(0)
+    lifter = UGCN(UGCNConfig()).eval()
+    tracks = [with_gap(walking_clip(700), 90, 250), walking_clip(3, track_id=1, seed=1)]
+    whole = lifted(lifter, tracks, batch=10_000)
+    for a, b in zip(whole, lifted(lifter, tracks, batch=batch), strict=True):
+        assert np.allclose(pose(a), pose(b), atol=1e-5)
+        assert np.allclose(root(a), root(b), rtol=1e-3, atol=1e-3)
+    assert np.ptp(pose(whole[0]), axis=0).max() > 1e-2
 
 
 def test_short_tracks_share_a_batch():

@@ -13,6 +13,7 @@ from poselift.data import cmu17
 from poselift.data.human36m import cameras
 from poselift.models.lifters import build_lifter
 from poselift.models.lifters.residual_mlp import ResidualMLPConfig
+from poselift.models.lifters.ugcn import UGCNConfig
 from poselift.structures import Clip
 from poselift.train import evaluate
 
@@ -46,6 +47,16 @@ def test_one_batch_gives_what_clips_one_by_one_give(clip: Clip, tmp_path: Path):
     evaluate.save_report(evaluate.evaluate_clips(lifter, clips), tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["clips"] == 3
     assert {p.name for p in tmp_path.iterdir()} == {"report.json", "report.md", "per_action.png", "per_joint.png"}
+
+
+def test_a_lifter_of_sequences_gets_every_clip_whole(clip: Clip):
+    lifter = build_lifter(UGCNConfig()).eval()
+    clips = [clip, clip[:7]]
+    found = list(evaluate.predictions(lifter, clips))
+    for one, p in zip(clips, found, strict=True):
+        assert p.shape == (len(one), 17, 3)
+        assert torch.allclose(next(iter(evaluate.predictions(lifter, [one]))), p, atol=1e-6)
+    assert not torch.allclose(found[0][:7], found[1], atol=1e-6), "frames after the seventh count"
 
 
 def test_the_report_knows_the_clips_subjects(clip: Clip):

@@ -20,6 +20,7 @@ from poselift.errors import InputError
 from poselift.models.lifters import build_lifter
 from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
+from poselift.models.lifters.ugcn import UGCN, UGCNConfig
 from poselift.models.weights import load_model, save_model
 from poselift.train.adversarial import RepNetObjectiveConfig
 from poselift.train.checkpoint import load_state, save_state
@@ -315,3 +316,21 @@ def test_baseline_flavours_standardise_their_input_and_target(tmp_path: Path) ->
     assert float(lifter.frame.mean.mean()) == pytest.approx(512, abs=120)  # type: ignore[union-attr,arg-type]
     assert float(lifter.std3d[0].max()) == 0
     assert float(lifter.std3d[3].min()) > 0.05
+
+
+def test_a_lifter_of_sequences_learns_with_the_motion_loss(tmp_path: Path) -> None:
+    recipe = small(
+        model=UGCNConfig(),
+        data=DataConfig(input="gt", validation_every=200, frames=32),
+        objective=SupervisedConfig(loss="mpjpe", units="metres", motion_weight=1.0, motion_intervals=(8, 12, 50)),
+        schedule=Schedule(steps=2, batch=4, validate_every=2, save_every=2, log_every=1, warmup=1),
+    )
+    objective = recipe.objective.build(recipe.model, recipe.data)
+    assert isinstance(objective, Supervised)
+    torch.manual_seed(0)
+    found = objective.losses(objective.model.train(), objective.batch(4, torch.Generator().manual_seed(0)))
+    assert float(found["motion"].detach()) > 0
+    plain = float(found["loss"].detach() - found["motion"].detach())
+    assert plain == pytest.approx(float(found["mpjpe_mm"]) / 1000, rel=1e-4)
+    again = load_model(train(recipe, tmp_path / "run", QUIET))
+    assert isinstance(again, UGCN)

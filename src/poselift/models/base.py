@@ -21,7 +21,8 @@ from poselift.models.input_frames import InputFrame, InputFrameName, input_frame
 from poselift.structures.skeleton import Skeleton, skeleton
 
 __all__ = [
-    "Lifter", "LifterConfig", "Refiner", "RefinerConfig", "RootModel", "RootSource", "require", "to_camera", "to_look",
+    "Lifter", "LifterConfig", "Refiner", "RefinerConfig", "RootModel", "RootSource", "Stretch", "require", "to_camera",
+    "to_look",
 ]  # fmt: skip
 
 RootSource = Literal["given", "least_squares", "resolved"]
@@ -52,10 +53,22 @@ def require(config: object, **limits: tuple[float | int, float | int]) -> None:
             raise InputError(field=f"model {name}", expected=f"{low} to {high}", found=value)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Where some frames lie: the first is frame `start` of a sequence of `total` frames."""
+
+    start: int
+    total: int
+
+
 class Lifter(nn.Module):
     """2D keypoints of one person → root-relative 3D in metres.
 
     Subclasses implement `forward` and set `receptive_field` (frames that one output frame needs).
+    A lifter of whole sequences sets `sequence`: it has receptive field 1, takes any number of frames and gives as many
+    poses, each of which depends on the frames up to `context` before and after it, and on where the sequence ends.
+    Frames that are only part of a sequence (`needs` says which) go through `lift` and `forward` with their `Stretch`,
+    which begins on a multiple of `grid`; poses `context` from where they are cut are then those of the whole sequence.
     config: the frozen dataclass it was built from; skeleton: layout in and out; in_channels: c of `kp_norm`;
     frame: the input frame; mean3d, std3d (j, 3) metres: statistics of the target in the input frame.
     Raises `InputError` for a config that names an unknown skeleton or an impossible input frame.
@@ -66,6 +79,9 @@ class Lifter(nn.Module):
     flip: Tensor
     receptive_field: int = 1
     causal: bool = False
+    sequence: bool = False
+    context: int = 0
+    grid: int = 1
     only_in_losses: tuple[str, ...] = ()
     """Beginnings of the names of parameters that `forward` does not use: a branch that a loss alone needs."""
 
@@ -109,22 +125,41 @@ class Lifter(nn.Module):
         size_wh: Float[Tensor, "b 2"],
         *,
         flip_average: bool = False,
+        of: Stretch | None = None,
     ) -> Float[Tensor, "b t_out j 3"]:
         """Pixels → p_root in metres along the camera's own axes.
 
         flip_average: the mean of this and of what the mirrored person gives, mirrored back.
+        of: for lifters of sequences; where these frames lie in theirs (None: they are all of it).
         """
-        p = self._lift(kp_img, conf, K, size_wh)
+        p = self._lift(kp_img, conf, K, size_wh, of)
         if flip_average:
             x = self.frame.mirror(kp_img, K, size_wh)
-            flipped = self._lift(x.index_select(-2, self.flip), conf.index_select(-1, self.flip), K, size_wh)
+            flipped = self._lift(x.index_select(-2, self.flip), conf.index_select(-1, self.flip), K, size_wh, of)
             p = (p + self.flip_pose(flipped)) / 2
         return p
 
-    def _lift(self, kp_img: Tensor, conf: Tensor, K: Tensor, size_wh: Tensor) -> Tensor:
+    def _lift(self, kp_img: Tensor, conf: Tensor, K: Tensor, size_wh: Tensor, of: Stretch | None) -> Tensor:
         kp_norm, R = self.encode(kp_img, conf, K, size_wh)
-        p = self(kp_norm)
+        p = self(kp_norm) if of is None else self(kp_norm, of)
         return p if R is None else to_camera(p, self.output_frames(R))
+
+    @property
+    def single_frame(self) -> bool:
+        """Every pose depends on its own frame only, so that any frames make a batch."""
+        return self.receptive_field == 1 and not self.sequence
+
+    def needs(self, a: int, b: int, total: int) -> tuple[int, int]:
+        """First and end of the frames, of a sequence of `total`, that the poses of frames a to b depend on."""
+        if self.sequence:
+            first = max(0, a - self.context)
+            return first - first % self.grid, min(b + self.context, total)
+        before = self.receptive_field - 1 if self.causal else (self.receptive_field - 1) // 2
+        return max(0, a - before), min(b + self.receptive_field - 1 - before, total)
+
+    def fold(self) -> Lifter:
+        """The same function for inference only, as fast as it gets: whatever can be multiplied out beforehand is."""
+        return self
 
     def output_frames(self, x: Tensor) -> Tensor:
         """(b, t, ...) of the input frames → (b, t_out, ...) of the frames that `forward` gives poses for."""

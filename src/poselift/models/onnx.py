@@ -45,9 +45,13 @@ def export_onnx(
 ) -> float:
     """Write a lifter as one ONNX file; returns its largest difference from torch in metres.
 
-    flip_average is only for part "lift". The file appears only if the difference is within 0.1 mm (`RuntimeError`
-    otherwise). Raises `OutputError` where it cannot be written, `MissingExtraError` without the extra `onnx`.
+    flip_average is only for part "lift". Lifters of whole sequences are refused (`InputError`): the exporter does not
+    follow the lengths of a network that goes down to every 16th frame and up again. The file appears only if the
+    difference is within 0.1 mm (`RuntimeError` otherwise). Raises `OutputError` where it cannot be written,
+    `MissingExtraError` without the extra `onnx`.
     """
+    if lifter.sequence:
+        raise InputError(field="model", expected="a lifter of frames or of windows", found="one of whole sequences")
     for library in ("onnx", "onnxscript", "onnxruntime"):
         _need(library, "exporting to ONNX")
     import copy

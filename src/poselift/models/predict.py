@@ -9,9 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from poselift.errors import InputError
-from poselift.models.base import Lifter, Refiner, RootModel, RootSource
+from poselift.models.base import Lifter, Refiner, RootModel, RootSource, Stretch
 
 __all__ = ["Refinement", "lift_frames"]
+
+PIECE = 4096
+"""Frames of a sequence that are lifted in one go, besides those around them that they depend on."""
 
 
 @torch.no_grad()
@@ -23,14 +26,19 @@ def lift_frames(
     size_wh: Float[Tensor, "#t 2"],
     *,
     flip_average: bool = False,
+    of: Stretch | None = None,
 ) -> Float[Tensor, "t j 3"]:
-    """p_root (t, j, 3) metres in camera axes for each of t frames, in one go.
+    """p_root (t, j, 3) metres in camera axes for each of t frames.
 
     K and size_wh are one for all frames; a lifter of single frames also takes one per frame, so that frames of
-    different cameras make one batch. A temporal lifter sees the first and last frame repeated beyond the ends.
+    different cameras make one batch. A temporal lifter sees the first and last frame repeated beyond the ends. A lifter
+    of sequences takes long ones in pieces with what is around them, which changes nothing; of: where the frames lie in
+    their sequence (None: they are all of it).
     """
     t = len(kp_img)
-    if lifter.receptive_field == 1:  # the batch axis is time
+    if lifter.sequence:
+        return _lift_sequence(lifter, kp_img, conf, K[:1], size_wh[:1], flip_average, of or Stretch(start=0, total=t))
+    if lifter.single_frame:  # the batch axis is time
         p = lifter.lift(
             kp_img[:, None], conf[:, None], K.expand(t, 3, 3), size_wh.expand(t, 2), flip_average=flip_average
         )
@@ -39,6 +47,20 @@ def lift_frames(
     before = field - 1 if lifter.causal else (field - 1) // 2
     index = torch.arange(-before, t + field - 1 - before, device=kp_img.device).clamp(0, t - 1)
     return lifter.lift(kp_img[index][None], conf[index][None], K[:1], size_wh[:1], flip_average=flip_average)[0]
+
+
+def _lift_sequence(
+    lifter: Lifter, kp_img: Tensor, conf: Tensor, K: Tensor, size_wh: Tensor, flip_average: bool, of: Stretch
+) -> Tensor:
+    parts, piece, end = [], max(PIECE, lifter.grid), of.start + len(kp_img)
+    for a in range(of.start, end, piece):
+        b = min(a + piece, end)
+        first, last = lifter.needs(a, b, of.total)
+        first, last = max(first, of.start), min(last, end)
+        cut, at = slice(first - of.start, last - of.start), Stretch(start=first, total=of.total)
+        p = lifter.lift(kp_img[cut][None], conf[cut][None], K, size_wh, flip_average=flip_average, of=at)
+        parts.append(p[0, a - first : b - first])
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

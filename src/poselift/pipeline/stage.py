@@ -13,7 +13,7 @@ from torch import Tensor
 
 from poselift.errors import InputError
 from poselift.geometry.projection import undistort
-from poselift.models.base import Lifter
+from poselift.models.base import Lifter, Stretch
 from poselift.models.predict import lift_frames
 from poselift.pipeline.gaps import between, neighbours
 from poselift.pipeline.place import place_root
@@ -91,18 +91,17 @@ def lift_tracks(
     lifted get confidence 0 and, between two that can, a pose in between (bone by bone) and a root on the straight
     line; before the first and after the last they hold still. The root is that of the refined poses.
     """
+    lifter = lifter.fold()
     stage = _Stage(lifter, tracks, surveys, cameras, refine, torch.device(device))
-    field_ = lifter.receptive_field
-    left, right = (field_ - 1, 0) if lifter.causal else ((field_ - 1) // 2, field_ // 2)
     waiting: list[_Segment] = []
     frames = 0
     for owner, track in enumerate(tracks):
         for a in range(0, len(track), batch):
             b = min(a + batch, len(track))
-            start = max(0, a - left)
-            waiting.append(_Segment(owner, a, b, a - start, track[start : b + right]))
+            start, stop = lifter.needs(a, b, len(track))
+            waiting.append(_Segment(owner, a, b, a - start, track[start:stop]))
             frames += b - a
-            if frames >= batch or lifter.receptive_field > 1:
+            if frames >= batch or not lifter.single_frame:
                 yield from stage.run(waiting)
                 waiting, frames = [], 0
     yield from stage.run(waiting)
@@ -124,15 +123,20 @@ class _Stage:
     def run(self, segments: Sequence[_Segment]) -> Iterator[tuple[int, Clip]]:
         if not segments:
             return
-        p_root, root = self.poses([s.clip for s in segments], [s.owner for s in segments])
+        p_root, root = self.poses(
+            [s.clip for s in segments], [s.owner for s in segments], segments[0].a - segments[0].left
+        )
         at = 0
         for s in segments:
             rows = slice(at + s.left, at + s.left + s.b - s.a)
             at += len(s.clip)
             yield s.owner, self.finish(s, p_root[rows].copy(), root[rows].copy())
 
-    def poses(self, clips: Sequence[Clip], owners: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """p_root (n, j, 3) and root_cam (n, 3) of all frames of some clips; meaningless where nobody was seen."""
+    def poses(self, clips: Sequence[Clip], owners: Sequence[int], start: int) -> tuple[np.ndarray, np.ndarray]:
+        """p_root (n, j, 3) and root_cam (n, 3) of all frames of some clips; meaningless where nobody was seen.
+
+        start: where in its track the first clip begins; but for lifters of single frames it is the only one.
+        """
         lengths = torch.tensor([len(c) for c in clips])
         cameras = [self.cameras[o] for o in owners]
         kp = torch.from_numpy(np.concatenate([c.kp_img for c in clips]))
@@ -146,7 +150,8 @@ class _Stage:
             kp, conf = torch.where(unseen[..., None], 0.0, kp), torch.where(unseen, 0.0, conf)
         kp, conf, K, size = (x.to(self.device) for x in (kp, conf, K, size))
         with torch.inference_mode():
-            p = lift_frames(self.lifter, kp, conf, K, size).float()
+            of = Stretch(start=start, total=len(self.tracks[owners[0]])) if self.lifter.sequence else None
+            p = lift_frames(self.lifter, kp, conf, K, size, of=of).float()
             if not bool(torch.isfinite(p).all()):
                 raise InputError("the model gives NaN or infinite coordinates for this input", field="model")
             if self.refine is not None:
@@ -189,11 +194,10 @@ class _Stage:
         poses, roots = (np.empty((len(frames), *x.shape[1:]), x.dtype) for x in (p_root, root))
         inside = (frames >= s.a) & (frames < s.b)
         poses[inside], roots[inside] = p_root[frames[inside] - s.a], root[frames[inside] - s.a]
-        field_ = self.lifter.receptive_field
+        track = self.tracks[s.owner]
         for i in np.flatnonzero(~inside):
             frame = int(frames[i])
-            start = max(0, frame - field_ + 1)
-            clip = self.tracks[s.owner][start : frame + field_]
-            p, r = self.poses([clip], [s.owner])
+            start, stop = self.lifter.needs(frame, frame + 1, len(track))
+            p, r = self.poses([track[start:stop]], [s.owner], start)
             poses[i], roots[i] = p[frame - start], r[frame - start]
         return poses, roots

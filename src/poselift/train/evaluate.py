@@ -159,6 +159,7 @@ def predictions(
     lifter: Lifter, clips: Sequence[Clip], *, device: torch.device | str = "cpu", flip_average: bool = False
 ) -> Iterator[Tensor]:
     """p_root (t, j, 3) metres of each clip; a single-frame lifter gets frames of many clips in one batch."""
+    lifter = lifter if lifter.training else lifter.fold()
     held: list[Clip] = []
     for clip in clips:
         if clip.camera is None:
@@ -166,7 +167,7 @@ def predictions(
         if clip.skeleton.name != lifter.skeleton.name:
             raise InputError(field="clip skeleton", expected=lifter.skeleton.name, found=clip.skeleton.name)
         held.append(clip)
-        if lifter.receptive_field > 1 or sum(map(len, held)) >= CHUNK:
+        if not lifter.single_frame or sum(map(len, held)) >= CHUNK:
             yield from _together(lifter, held, device, flip_average)
             held = []
     if held:
@@ -175,7 +176,7 @@ def predictions(
 
 def _together(lifter: Lifter, clips: list[Clip], device: torch.device | str, flip_average: bool) -> Sequence[Tensor]:
     lengths = [len(c) for c in clips]
-    owner = np.repeat(np.arange(len(clips)), lengths if lifter.receptive_field == 1 else 1)
+    owner = np.repeat(np.arange(len(clips)), lengths if lifter.single_frame else 1)
     K, size = _cameras(clips, owner)
     # rays need a straight camera; lifters of pixels get what they were trained on, lens and all
     straight = lifter.config.input_frame == "look_at"

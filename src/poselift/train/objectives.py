@@ -15,7 +15,8 @@ from torch import Generator, Tensor, nn
 
 from poselift.data.bank import Batch
 from poselift.data.datasets import BatchSource, DataConfig, dataset_clips, dataset_source
-from poselift.losses import LOSSES
+from poselift.errors import InputError
+from poselift.losses import LOSSES, motion
 from poselift.metrics import Report
 from poselift.models.base import Lifter, LifterConfig, to_look
 from poselift.models.lifters import build_lifter
@@ -87,6 +88,12 @@ class SupervisedConfig:
     """Weight of joints that the input shows, against 1 for joints that it does not show."""
     bone_weight: float = 0.0
     """Weight of the mean absolute error of bone vectors, metres."""
+    motion_weight: float = 0.0
+    """Weight of the motion loss (Wang et al., ECCV 2020), where windows have more than one frame; theirs is 1."""
+    motion_encoding: Literal["subtraction", "inner", "cross"] = "cross"
+    """What two places of a joint say of its motion: their difference, inner product, or cross product."""
+    motion_intervals: tuple[int, ...] = (8, 12, 16, 24)
+    """Frames between the two; intervals that the windows are too short for do not count."""
     flip_average: bool = False
     """Validate the mean of the pose and of the mirrored person's."""
 
@@ -98,6 +105,10 @@ class Supervised:
     """Loss between the lifted and the true root-relative pose, in the axes of the lifter's input frame."""
 
     def __init__(self, config: SupervisedConfig, model: LifterConfig, data: DataConfig) -> None:
+        if min(config.motion_intervals, default=1) < 1:
+            raise InputError(
+                field="objective motion_intervals", expected="numbers above 0", found=config.motion_intervals
+            )
         self.config, self.data = config, data
         self.model: Lifter = build_lifter(model)
         self.source: BatchSource = dataset_source(data, "train")
@@ -153,6 +164,9 @@ class Supervised:
             bones = (pred[..., child, :] - pred[..., parent, :]) - (target[..., child, :] - target[..., parent, :])
             out["bone"] = bones.abs().mean()
             out["loss"] = value + cfg.bone_weight * out["bone"]
+        if cfg.motion_weight > 0 and pred.shape[1] > 1:
+            out["motion"] = motion(pred, target, encoding=cfg.motion_encoding, intervals=cfg.motion_intervals)
+            out["loss"] = out["loss"] + cfg.motion_weight * out["motion"]
         with torch.no_grad():
             out["mpjpe_mm"] = (pred - target).norm(dim=-1).mean() * 1000
         return out

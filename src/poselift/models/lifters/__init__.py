@@ -7,6 +7,7 @@ from poselift.models.lifters.residual_mlp import ResidualMLP, ResidualMLPConfig
 from poselift.models.lifters.semgcn import SemGCN, SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 from poselift.models.lifters.temporal_conv import TemporalConv, TemporalConvConfig
+from poselift.models.lifters.ugcn import UGCN, UGCNConfig
 from poselift.models.lifters.video_gan import VideoGAN, VideoGANConfig
 
 __all__ = ["LIFTERS", "build_lifter", "family_of"]
@@ -19,6 +20,7 @@ LIFTERS: dict[str, tuple[type[LifterConfig], type[Lifter]]] = {
     "repnet": (RepNetConfig, RepNet),
     "video_gan": (VideoGANConfig, VideoGAN),
     "temporal_conv": (TemporalConvConfig, TemporalConv),
+    "ugcn": (UGCNConfig, UGCN),
 }
 
 
