@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from parity_vectors import vectors
 from poselift.geometry.projection import project, unproject
-from poselift.geometry.roots import root_depth_only, root_from_z, root_homogeneous, root_least_squares
+from poselift.geometry.roots import root_depth_only, root_from_z, root_homogeneous, root_least_squares, root_solver
 
 V = vectors("erd_pelvis_ls")
 
@@ -141,3 +141,17 @@ def test_gradients_are_right():
 def test_root_from_a_given_depth():
     kp, _, K, root = scene(6)
     assert_close(root_from_z(kp[:, 0], root[:, 2], K), root)
+
+
+def test_a_solver_for_many_poses_of_the_same_keypoints():
+    kp, pose, K, _ = scene(3)
+    conf = torch.rand(3, 17, dtype=pose.dtype) + 0.1
+    conf[0, 4], conf[1, 1:] = 0, 0  # of the second frame nothing can be told
+    kp[0, 4] = torch.nan
+    solve = root_solver(kp, K, conf)
+    for p in (pose, 1.1 * pose, pose + 0.1):
+        want = root_least_squares(kp, p, K, conf)
+        assert torch.isnan(want[1]).all()
+        assert torch.isfinite(want[[0, 2]]).all()
+        assert_close(solve(p), want, equal_nan=True)
+    assert_close(solve(pose + 0.1), solve(pose) - 0.1, equal_nan=True)

@@ -44,17 +44,18 @@ def project(
     give NaN, with a gradient of 0. `clamp` limits x/z and y/z to [-1, 1] first, as VideoPose3D does.
     Source: Pavllo et al., VideoPose3D, CVPR 2019 (released code, `project_to_2d` and `project_to_2d_linear`).
     """
-    z = p_cam[..., 2:]
+    x, y, z = p_cam.unbind(-1)  # one coordinate at a time: rows of two or three numbers are slow
     seen = z > MIN_DEPTH
-    m = p_cam[..., :2] / torch.where(seen, z, torch.ones_like(z))
+    z = torch.where(seen, z, 1)
+    x, y = x / z, y / z
     if clamp:
-        m = m.clamp(-1, 1)
+        x, y = x.clamp(-1, 1), y.clamp(-1, 1)
     if dist is not None:
-        m = distort(m, dist)
+        x, y = distort(torch.stack((x, y), -1), dist).unbind(-1)
     k = on_leading_axes(K, 2, p_cam)
-    kp = m * torch.stack((k[..., 0, 0], k[..., 1, 1]), -1) + k[..., :2, 2]
-    kp = kp + torch.stack((k[..., 0, 1] * m[..., 1], torch.zeros_like(m[..., 1])), -1)
-    return torch.where(seen, kp, torch.full_like(kp, torch.nan))
+    u = x * k[..., 0, 0] + k[..., 0, 2] + k[..., 0, 1] * y
+    v = y * k[..., 1, 1] + k[..., 1, 2]
+    return torch.stack((torch.where(seen, u, torch.nan), torch.where(seen, v, torch.nan)), -1)
 
 
 def distort(m: Float[Tensor, "*points 2"], dist: Float[Tensor, "*b 5"]) -> Float[Tensor, "*points 2"]:

@@ -12,6 +12,7 @@ Source: the equations of ERD's pelvis optimisation (`--optim_pelvis`), written w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from poselift.geometry.projection import on_leading_axes, rays, unproject
 
-__all__ = ["root_depth_only", "root_from_z", "root_homogeneous", "root_least_squares"]
+__all__ = ["root_depth_only", "root_from_z", "root_homogeneous", "root_least_squares", "root_solver"]
 
 _SPREAD = 1e-10
 """Squared spread of the rays (tangents of angles) below which no depth can be told."""
@@ -53,17 +54,45 @@ def root_least_squares(
     kp_img pixels, p_root in the unit of the answer (metres), conf (*b, j) as at the top; conf 0 or NaN: not used.
     t_x and t_y are eliminated first, which leaves one division by the spread of the rays: exact also in float32.
     """
-    m, r, w = _equations(kp_img, p_root, K, conf)
-    w2 = w * w
-    total = w2.sum(-2, keepdim=True)
-    m_mean = _quotient((w2 * m).sum(-2, keepdim=True), total, total > 0)
-    r_mean = _quotient((w2 * r).sum(-2, keepdim=True), total, total > 0)
-    dm, dr = m - m_mean, r - r_mean
-    spread = (w2 * dm * dm).sum((-2, -1))
-    good = spread > _SPREAD * total.amax((-2, -1))
-    z = _quotient(-(w2 * dm * dr).sum((-2, -1)), spread, good)[..., None]
-    t = torch.cat((r_mean[..., 0, :] + m_mean[..., 0, :] * z, z), -1)
-    return torch.where(good[..., None], t, torch.nan)
+    conf = torch.ones_like(p_root[..., 0]) if conf is None else conf.to(p_root.dtype)
+    finite = torch.isfinite(p_root).all(-1)
+    return root_solver(kp_img, K, torch.where(finite, conf, 0))(p_root)
+
+
+def root_solver(
+    kp_img: Float[Tensor, "*b j 2"], K: Float[Tensor, "*k 3 3"], conf: Float[Tensor, "*b j"]
+) -> Callable[[Float[Tensor, "*b j 3"]], Float[Tensor, "*b 3"]]:
+    """`root_least_squares` for several poses p_root with the same keypoints: what no pose changes is computed once.
+
+    The poses must be finite where a joint is used, and have the dtype of conf.
+    """
+    used = (conf > 0) & torch.isfinite(kp_img).all(-1)
+    m = rays(torch.where(used[..., None], kp_img, 0), K).to(conf.dtype)
+    k = on_leading_axes(K, 2, kp_img).to(conf.dtype)
+    rows, spread, most = [], torch.zeros_like(conf[..., :1]), torch.zeros_like(conf[..., :1])
+    for axis in range(2):
+        ray = torch.where(used, m[..., axis], 0)
+        w2 = torch.where(used, k[..., axis, axis] * conf, 0).square()
+        total = w2.sum(-1, keepdim=True)
+        share = _quotient(w2, total, total > 0)
+        mean = (share * ray).sum(-1, keepdim=True)
+        pull = w2 * (ray - mean)
+        spread, most = spread + (pull * (ray - mean)).sum(-1, keepdim=True), torch.maximum(most, total)
+        rows.append((ray, share, mean, pull))
+    good = spread > _SPREAD * most
+    pulls = [_quotient(-pull, spread, good) for *_, pull in rows]
+
+    def solve(p_root: Tensor) -> Tensor:
+        *xy, z = (torch.where(used, v, 0) for v in p_root.unbind(-1))
+        depth, means = torch.zeros_like(z[..., :1]), []
+        for v, (ray, share, _, _), pull in zip(xy, rows, pulls, strict=True):
+            r = ray * z - v
+            means.append((share * r).sum(-1, keepdim=True))
+            depth = depth + (pull * (r - means[-1])).sum(-1, keepdim=True)
+        t = torch.cat([r + mean * depth for r, (_, _, mean, _) in zip(means, rows, strict=True)] + [depth], -1)
+        return torch.where(good, t, torch.nan)
+
+    return solve
 
 
 def root_homogeneous(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any, get_args
 
@@ -88,6 +89,97 @@ def filled(**config: Any) -> tuple[ResidualDescent, tuple[Tensor, Tensor, Tensor
     refiner.set_statistics(mean2d=arrays["mean2d"], std2d=arrays["std2d"])
     fill_state_dict(refiner, keep=BUFFERS, fan_in={f"model.{j}.w2.weight": 0.3 for j in range(refiner.config.steps)})
     return refiner.eval(), inputs_of(arrays)
+
+
+def tail_by_hand(regressor: Any, f: Tensor) -> Tensor:
+    """A regressor in eval mode, layer by layer."""
+    y = regressor.w1(f)
+    for layer in regressor.increment:
+        y = y + layer(y)
+    return regressor.w2(y)
+
+
+def features_for(regressor: Any, n: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(n, regressor.w1[0].in_features, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2])
+@pytest.mark.parametrize("n", [1, 51, 52, 300])
+def test_multiplied_out_is_layer_by_layer(blocks: int, n: int):
+    """To 1e-4 mm, for few rows and for many; in training mode it is layer by layer, dropout included."""
+    refiner, _ = filled(width=256, blocks=blocks)
+    regressor: Any = refiner.model[1]
+    f = features_for(regressor, n)
+    with torch.no_grad():
+        want = tail_by_hand(regressor, f)
+        assert want.abs().max() > 1
+        assert torch.allclose(regressor(f), want, atol=1e-4, rtol=0)
+        if n > 1:
+            regressor.train()
+            torch.manual_seed(0)
+            trained = regressor(f)
+            torch.manual_seed(0)
+            assert torch.equal(trained, tail_by_hand(regressor, f))
+
+
+def test_many_rows_have_the_gradients_of_layer_by_layer():
+    regressor: Any = filled(width=64)[0].double().model[0]
+    grads = []
+    for run in (regressor, lambda f: tail_by_hand(regressor, f)):
+        f = features_for(regressor, 80, torch.float64).requires_grad_()
+        regressor.zero_grad()
+        run(f).square().mean().backward()
+        grads.append([f.grad, *(p.grad.clone() for p in regressor.parameters())])
+    assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in zip(*grads, strict=True))
+
+
+def bump(regressor: Any) -> Any:
+    with torch.no_grad():
+        regressor.increment[0][0].weight.add_(0.01)
+    return regressor
+
+
+def bump_data(regressor: Any) -> Any:
+    """Behind the back of autograd's counters, as numpy or a foreign kernel would."""
+    regressor.w2.weight.data.numpy()[:] *= 2
+    regressor.w1[1].running_var.numpy()[:] *= 2
+    return regressor
+
+
+def reload(regressor: Any) -> Any:
+    regressor.load_state_dict({k: v + 0.01 if v.is_floating_point() else v for k, v in regressor.state_dict().items()})
+    return regressor
+
+
+def train(regressor: Any) -> Any:
+    optimizer = torch.optim.Adam(regressor.train().parameters(), lr=0.01)
+    regressor(features_for(regressor, 80)).square().mean().backward()
+    optimizer.step()
+    return regressor.eval()
+
+
+def copy(regressor: Any) -> Any:
+    again = deepcopy(regressor)
+    bump(again)
+    return again
+
+
+@pytest.mark.parametrize("change", [bump, bump_data, reload, train, copy, lambda r: r.double()])
+def test_whatever_changes_the_weights_changes_the_result(change: Any):
+    """After a first result, a second one is that of the weights as they are now."""
+    regressor: Any = filled(width=64)[0].model[0]
+    f = features_for(regressor, 80)
+    with torch.no_grad():
+        before = regressor(f)
+    changed = change(regressor)
+    f = f.to(changed.w2.weight.dtype)
+    with torch.no_grad():
+        after = changed(f)
+        assert after.dtype == f.dtype
+        assert torch.allclose(after, tail_by_hand(changed, f), rtol=1e-5, atol=1e-4)
+        assert not torch.equal(after.float(), before) or f.dtype == torch.float64
+        if changed is not regressor:
+            assert torch.equal(regressor(f), before)
 
 
 def test_least_squares_once_is_that_root_given():

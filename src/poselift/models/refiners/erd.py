@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from poselift.geometry.projection import project
 from poselift.models.components import WithComponents
-from poselift.models.refiners.staged import METRES, MIN_DEPTH, StagedDescent, StagedDescentConfig
+from poselift.models.refiners.staged import METRES, MIN_DEPTH, StagedDescent, StagedDescentConfig, finite
 
 __all__ = ["Features", "ResidualDescent", "ResidualDescentConfig"]
 
@@ -73,11 +73,11 @@ class ResidualDescent(StagedDescent, WithComponents):
     ) -> tuple[Float[Tensor, "n i"], Bool[Tensor, "b t"]]:
         """The features of one step, b · t rows, and which frames can be refined."""
         kp, p, at = kp_img, p_root, root_cam
-        seen = (conf > 0) & torch.isfinite(kp).all(-1)
-        known = seen.any(-1) & torch.isfinite(p).all((-2, -1))
+        seen = (conf > 0) & finite(kp)
+        known = seen.any(-1) & finite(p.flatten(-2))
         q = None
         if self.config.features != "ori":
-            known = known & torch.isfinite(at).all(-1) & (at[..., 2] > MIN_DEPTH)
+            known = known & finite(at) & (at[..., 2] > MIN_DEPTH)
             p_cam = p + at[..., None, :]
             seen = seen & known[..., None] & (p_cam[..., 2] > MIN_DEPTH)
             ahead = p_cam.new_tensor((0.0, 0.0, 1.0))  # the others stand here: what is projected must not be NaN

@@ -17,7 +17,7 @@ from torch import Tensor
 from poselift.geometry.cameras import look_at_rotation
 from poselift.geometry.projection import unproject
 from poselift.models.base import RootSource, to_camera, to_look
-from poselift.models.refiners.staged import METRES, MIN_DEPTH, StagedDescent, StagedDescentConfig
+from poselift.models.refiners.staged import METRES, MIN_DEPTH, StagedDescent, StagedDescentConfig, finite
 
 __all__ = ["LookDescent", "LookDescentConfig"]
 
@@ -57,9 +57,9 @@ class LookDescent(StagedDescent):
         K: Float[Tensor, "b 3 3"],
     ) -> tuple[Float[Tensor, "n i"], tuple[Bool[Tensor, "b t"], Float[Tensor, "b t 3 3"]]]:
         """The features of one step, b · t rows, which frames can be refined, and R_look_cam."""
-        seen = (conf > 0) & torch.isfinite(kp_img).all(-1)
-        known = seen.any(-1) & torch.isfinite(p_root).all((-2, -1))
-        known = known & torch.isfinite(root_cam).all(-1) & (root_cam[..., 2] > MIN_DEPTH)
+        seen = (conf > 0) & finite(kp_img)
+        known = seen.any(-1) & finite(p_root.flatten(-2))
+        known = known & finite(root_cam) & (root_cam[..., 2] > MIN_DEPTH)
         at = torch.where(known[..., None], root_cam, root_cam.new_tensor((0.0, 0.0, 1.0)))
         seen = seen & known[..., None] & (p_root[..., 2] + at[..., None, 2] > MIN_DEPTH)
         R, depth = look_at_rotation(at[..., :2] / at[..., 2:]), at.norm(dim=-1)[..., None, None]

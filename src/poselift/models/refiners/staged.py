@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poselift.errors import InputError
-from poselift.geometry.roots import root_least_squares
+from poselift.geometry.roots import root_solver
 from poselift.models.base import RefinerConfig, RootSource, require
 from poselift.structures.skeleton import Skeleton, skeleton
 
-__all__ = ["METRES", "MIN_DEPTH", "StagedDescent", "StagedDescentConfig"]
+__all__ = ["METRES", "MIN_DEPTH", "StagedDescent", "StagedDescentConfig", "finite"]
 
 MIN_DEPTH = 0.1
 """Metres; a joint that stands nearer to the camera than this, or behind it, counts as missing for the step."""
 METRES = 1e-3
 """Metres in the unit of the increments."""
+
+
+def finite(x: Float[Tensor, "*n c"]) -> Bool[Tensor, "*n"]:
+    """Which rows have nothing but finite numbers."""
+    return (0 * x.detach()).sum(-1) == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +149,15 @@ class StagedDescent(nn.Module):
         if root == "given" and root_cam is None:
             raise InputError(field="root_cam", expected="the position of the root where root is 'given'", found="none")
         kp, conf, p, K = kp_img.to(dtype), conf.to(dtype), p_root.to(dtype), K.to(dtype)
-        seen = (conf > 0) & torch.isfinite(kp).all(-1)
+        seen = (conf > 0) & finite(kp)
         kp, conf = torch.where(seen[..., None], kp, 0), torch.where(seen, conf, 0)
-        at = root_cam.to(dtype) if root == "given" and root_cam is not None else self.solve_root(kp, conf, p, K)
-        poses = [p]
+        solve = None if root == "given" else self._root_solver(kp, conf, p, K)
+        at, poses = root_cam if solve is None else solve(p), [p]
+        assert at is not None
+        at = at.to(dtype)
         for number, regressor in enumerate(self.model[first:last]):
-            if root == "resolved" and number:
-                at = self.solve_root(kp, conf, p, K)
+            if root == "resolved" and number and solve is not None:
+                at = solve(p)
             f, known = self.see(kp, conf, p, at, K)
             poses.append(p := self.advance(p, regressor(f), known))
         return poses
@@ -162,8 +170,13 @@ class StagedDescent(nn.Module):
 
     def solve_root(self, kp: Tensor, conf: Tensor, p: Tensor, K: Tensor) -> Tensor:
         """The root by least squares, weighted by confidence; the root joint itself is at 0, as published."""
-        at_root = torch.arange(p.shape[-2], device=p.device) == self.skeleton.root
-        return root_least_squares(kp, torch.where(at_root[:, None], 0, p), K, conf)
+        return self._root_solver(kp, conf, p, K)(p)
+
+    def _root_solver(self, kp: Tensor, conf: Tensor, p: Tensor, K: Tensor) -> Callable[[Tensor], Tensor]:
+        """`solve_root` for p and the poses that come of it."""
+        at_root = torch.tensor([self.skeleton.root], device=p.device)
+        solve = root_solver(kp, K, torch.where(finite(p.index_fill(-2, at_root, 0)), conf, 0))
+        return lambda pose: solve(pose.index_fill(-2, at_root, 0))
 
     def first_steps(self, steps: int) -> StagedDescent:
         """A copy of the refiner that stops after the first so many regressors."""
