@@ -25,18 +25,28 @@ FAMILIES = {
     "pelvis-erd": ["erd_regress_pelvis"],
     "linear-pytorch": ["linear_16_pytorch"],
     "semgcn-original": ["semgcn_original", "semgcn_original_nonlocal"],
+    "videopose3d": [f"vp3d_temporal_{n}" for n in ("27", "27_causal", "27_dense", "243", "243_causal")],
+    "videopose3d-root": [f"vp3d_temporal_{n}:3" for n in ("27", "27_causal", "27_dense", "243")],
+    "ugcn": ["ugcn", "ugcn_rev_2022_02_23", "ugcn_rev_2022_02_17"],
+    "repnet": ["repnet_generator"],
+    "video-gan": ["video_gan_pose"],
+    "video-gan-root": ["video_gan_root"],
 }
-"""Family → its parity vectors, a small one first."""
+"""Family → its parity vectors, a small one first. name:n is the network whose last layer has the first n outputs."""
 
 
 def state_of(name: str) -> dict[str, Tensor]:
     """The filled weights of a parity network, by its published names; made without any network of ours."""
+    name, _, outputs = name.partition(":")
     about = description(name)
     arrays, _ = fill_arrays({k: tuple(v) for k, v in about["state_dict"].items()}, **about["fill_overrides"])
-    return {
-        k: torch.from_numpy(np.asarray(arrays[k], np.float32)) if k in arrays else torch.zeros(v, dtype=torch.int64)
-        for k, v in about["state_dict"].items()
-    }
+    kept = about["fill_overrides"].get("keep", ())
+    state = {k: torch.zeros(v, dtype=torch.int64) for k, v in about["state_dict"].items()}
+    state |= {k: torch.from_numpy(np.asarray(v, np.float32)) for k, v in arrays.items()}
+    state |= {k: vectors(name)[k] for k in kept if k in vectors(name)}
+    if outputs:
+        state |= {k: v[: int(outputs)] for k, v in state.items() if k.startswith("shrink.")}
+    return state
 
 
 def save(file: Path, state: Mapping[str, Tensor], *, zipped: bool = True, **facts: Any) -> Path:
@@ -47,6 +57,27 @@ def save(file: Path, state: Mapping[str, Tensor], *, zipped: bool = True, **fact
     optimizer.step()
     top = {"epoch": 200, "lr": 1e-3, "error": 37.5, "inc_num": 0, "state_dict": dict(state), "optimizer": optimizer}
     torch.save({**top, **facts}, file, _use_new_zipfile_serialization=zipped)
+    return file
+
+
+def save_videopose3d(file: Path, pos: Mapping[str, Tensor], traj: Mapping[str, Tensor] | None = None) -> Path:
+    """`epoch_60.bin`: numpy's generators stand in it as objects; without semi-supervision two entries are None."""
+    weight = torch.nn.Parameter(next(iter(pos.values())).clone())
+    top = {
+        "epoch": 60, "lr": 4.6e-5, "random_state": np.random.RandomState(1234),
+        "optimizer": torch.optim.Adam([weight], amsgrad=True).state_dict(), "model_pos": dict(pos),
+        "model_traj": dict(traj) if traj else None,
+        "random_state_semi": np.random.RandomState(4321) if traj else None,
+    }  # fmt: skip
+    torch.save(top, file, _use_new_zipfile_serialization=False)
+    return file
+
+
+def save_gan(file: Path, **networks: Mapping[str, Tensor]) -> Path:
+    """`repnet_resnet.tar`, `video_absolute_resnet.tar`: generators and critic, the error a scalar of numpy."""
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict()
+    top = {"optimizer_G": optimizer, "optimizer_D": optimizer, "iteration": 50_000, "best_error": np.float64(70.5)}
+    torch.save({**{k: dict(v) for k, v in networks.items()}, **top}, file, _use_new_zipfile_serialization=False)
     return file
 
 

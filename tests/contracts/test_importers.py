@@ -68,7 +68,7 @@ def test_row(family: str):
 def test_options_without_use_are_refused(family: str):
     values: dict[str, Any] = {
         "stats_2d": Path("a"), "stats_3d": Path("a"), "pca": Path("a"), "no_stats": True, "features": "delta",
-        "mask_layout": "block", "max_norm": False,
+        "mask_layout": "block", "max_norm": False, "causal": True, "part": "model_traj",
     }  # fmt: skip
     assert set(values) == {f.name for f in dataclasses.fields(ImportOptions)}
     for name in set(values) - IMPORTERS[family].options:

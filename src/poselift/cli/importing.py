@@ -20,7 +20,7 @@ class Import:
     """Turn a published checkpoint into a model folder. Nothing in the file is executed."""
 
     input: Positional[Annotated[Path, arg(metavar="FILE")]]
-    """Checkpoint: torch (.pth.tar, .pth), MXNet (.params) or TensorFlow 1 (NAME.index beside its data)."""
+    """Checkpoint: torch (.pth.tar, .pth, .bin), MXNet (.params) or TensorFlow 1 (NAME.index beside its data)."""
     out: Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
     """Folder of the model."""
     family: Name = None
@@ -39,6 +39,10 @@ class Import:
     """lcn-erd: where the masks' weights stand (tiled where nothing is said: as ERD's code has them)."""
     max_norm: bool | None = None
     """linear-original: it was trained with --max_norm (True where nothing is said)."""
+    causal: bool | None = None
+    """videopose3d: it was trained with --causal (False where nothing is said)."""
+    part: Name = None
+    """Which network of a file that holds several, by its key: model_traj, model_G_root (the poses' if not given)."""
 
     @classmethod
     def parse(cls, prog: str, argv: Sequence[str]) -> Import | None:
@@ -58,6 +62,7 @@ class Import:
         options = ImportOptions(
             stats_2d=self.stats_2d, stats_3d=self.stats_3d, pca=self.pca, no_stats=self.no_stats,
             features=self.features, mask_layout=self.mask_layout, max_norm=self.max_norm,
+            causal=self.causal, part=self.part,
         )  # fmt: skip
         imported = import_checkpoint(self.input, family=self.family, options=options)
         folder = save_model(imported.model, self.out, card=imported.card)

@@ -19,7 +19,7 @@ from poselift.models.importers.statistics import read_pca, statistics_2d, statis
 from poselift.models.lifters.simple_baseline import FLAVOURS
 from poselift.storage.mxnet import load_mxnet
 from poselift.storage.tensorflow import load_tensorflow
-from published_checkpoints import FIXTURES, mean_std, pca_of, save, save_pca, save_stats, state_of
+from published_checkpoints import FIXTURES, mean_std, pca_of, save, save_pca, save_stats, save_videopose3d, state_of
 
 NO_STATS = ImportOptions(no_stats=True)
 RAW = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
@@ -233,13 +233,18 @@ def test_a_lie_about_sizes_takes_no_memory(tmp_path: Path):
         import_checkpoint(tmp_path / "c", options=NO_STATS)
 
 
-@pytest.mark.parametrize("name", ["gluon.params", "tf_v1", "tf_v2.index", "tf_v2.data-00000-of-00001", "zip", "legacy"])
+@pytest.mark.parametrize(
+    "name", ["gluon.params", "tf_v1", "tf_v2.index", "tf_v2.data-00000-of-00001", "zip", "legacy", "bin"]
+)
 def test_damage_is_refused_in_one_line(name: str, tmp_path: Path):
     """Cut anywhere, and single bytes changed: `InputError` or a model, nothing else."""
     rng = random.Random(name)
     if name in ("zip", "legacy"):
         good = save(tmp_path / "g", state_of("erd_lcn_k1_h8"), zipped=name == "zip").read_bytes()
         file = tmp_path / "c.pth.tar"
+    elif name == "bin":  # with generators of numpy, and two networks
+        one, other = state_of("vp3d_temporal_27"), state_of("vp3d_temporal_27:3")
+        good, file = save_videopose3d(tmp_path / "g", one, other).read_bytes(), tmp_path / "c.bin"
     else:
         for part in FIXTURES.glob("tf_v2.*"):
             (tmp_path / part.name).write_bytes(part.read_bytes())

@@ -16,7 +16,8 @@ from poselift.models.lifters.simple_baseline import SimpleBaseline
 from poselift.models.weights import load_model, load_refiner, load_root, save_model
 from published_checkpoints import FAMILIES, FIXTURES, mean_std, pca_of, save, save_pca, save_stats, state_of
 
-LIFTERS = [(f, n) for f, names in FAMILIES.items() for n in names if f not in ("refiner-erd", "pelvis-erd")]
+SINGLE = ("linear-erd", "lcn-erd", "semgcn-erd", "linear-pytorch", "semgcn-original")
+LIFTERS = [(f, n) for f in SINGLE for n in FAMILIES[f]]
 SIZE = torch.tensor([[1000.0, 1002.0]])
 
 

@@ -46,6 +46,19 @@ def test_published_sizes(widths: tuple[int, ...], parameters: int):
     assert sum(p.numel() for p in net.parameters()) == parameters
 
 
+def test_the_camera_that_rays_are_seen_by():
+    """A camera equal to the one of the picture gives its screen coordinates; missing joints stay 0."""
+    K = torch.tensor([[[1100.0, 0, 480], [0, 1090, 410], [0, 0, 1]]])
+    model = filled(camera=(2.2, 2.18, -0.04, -0.182))  # of a picture of 1000 x 1002
+    kp, conf = 400 + 200 * torch.rand(1, 3, 17, 2), torch.ones(1, 3, 17)
+    conf[0, 0, 5] = 0
+    want = kp / 500 - torch.tensor([1.0, 1.002])
+    want[0, 0, 5] = 0
+    assert torch.allclose(model.encode(kp, conf, K), want, atol=1e-5)
+    with pytest.raises(InputError, match="model camera: expected four finite numbers"):
+        filled(camera=(2.2, float("nan"), 0.0, 0.0))
+
+
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("t", [1, 5, 40])
 def test_every_frame_has_its_root_the_ends_repeated(causal: bool, t: int):

@@ -32,6 +32,16 @@ def _outputs(shapes: Shapes) -> int:
     return last[0] if len(shapes.get("w1.weight", ())) == 2 else 0
 
 
+def _filters(shapes: Shapes) -> int:
+    """Outputs of a network of VideoPose3D, 0 for anything else."""
+    return (shapes.get("shrink.weight") or (0,))[0] if "expand_conv.weight" in shapes else 0
+
+
+def _steps(shapes: Shapes) -> int:
+    """Outputs of a network of the temporal GAN, 0 for anything else."""
+    return (shapes.get("w4.weight") or (0,))[0] if len(shapes.get("w1.weight", ())) == 3 else 0
+
+
 def _edges(shapes: Shapes) -> tuple[int, ...]:
     return shapes.get("gconv_input.0.gconv.e", ())
 
@@ -108,6 +118,53 @@ IMPORTERS: dict[str, Importer] = {
         needs="mean and std of its training data, which its code computes anew at every start",
         options=_BOTH | {"max_norm"},
     ),
+    "videopose3d": Importer(
+        summary="VideoPose3D: temporal convolutions, 17 joints of Human3.6M",
+        container="torch",
+        detect=lambda s: _filters(s) > 3,
+        where="poselift.models.importers.temporal:build_videopose3d",
+        needs="nothing: it gives metres; of a causal one --causal True",
+        options=frozenset({"causal", "part"}),
+    ),
+    "videopose3d-root": Importer(
+        summary="the trajectory network of VideoPose3D's semi-supervised training: a root model",
+        container="torch",
+        detect=lambda s: _filters(s) == 3,
+        where="poselift.models.importers.temporal:build_videopose3d_root",
+        needs="--part model_traj; of a causal one --causal True",
+        options=frozenset({"causal", "part"}),
+    ),
+    "ugcn": Importer(
+        summary="UGCN, the public implementation in three revisions",
+        container="torch",
+        detect=lambda s: "A" in s and "data_bn.weight" in s,
+        where="poselift.models.importers.temporal:build_ugcn",
+        needs="nothing: it gives metres",
+    ),
+    "repnet": Importer(
+        summary="RepNet, the PyTorch adaptation",
+        container="torch",
+        detect=lambda s: "camera_stages1.w1.weight" in s,
+        where="poselift.models.importers.adversarial:build_repnet",
+        needs="nothing: it gives metres",
+        options=frozenset({"part"}),
+    ),
+    "video-gan": Importer(
+        summary="the temporal GAN's network of poses",
+        container="torch",
+        detect=lambda s: _steps(s) > 3,
+        where="poselift.models.importers.adversarial:build_video_gan",
+        needs="nothing: it gives metres",
+        options=frozenset({"part"}),
+    ),
+    "video-gan-root": Importer(
+        summary="the temporal GAN's network of roots: a root model",
+        container="torch",
+        detect=lambda s: _steps(s) == 3,
+        where="poselift.models.importers.adversarial:build_video_gan_root",
+        needs="--part model_G_root",
+        options=frozenset({"part"}),
+    ),
 }
 """Family → what reads it."""
 
@@ -138,7 +195,7 @@ def import_checkpoint(file: str | Path, *, family: str | None = None, options: I
     if family is not None and family not in IMPORTERS:
         raise unknown_name("family", family, IMPORTERS)
     options = options or ImportOptions()
-    container, weights = read_weights(file)
+    container, weights = read_weights(file, part=options.part)
     found = detect(container, weights.shapes)
     if family is None:
         if len(found) != 1:
@@ -151,8 +208,10 @@ def import_checkpoint(file: str | Path, *, family: str | None = None, options: I
         raise InputError(file=file, expected=f"the weights of a {family}", found=is_one)
     weights = replace(weights, family=family)
     built = IMPORTERS[family].build(weights, options)
-    card = _card(family, weights, options, built.notes)
-    return Imported(model=built.model, family=family, notes=built.notes, card=card)
+    notes = built.notes
+    if weights.left_out:
+        notes = [f"taken from the file: {weights.part}; left out: {', '.join(weights.left_out)} (see --part)", *notes]
+    return Imported(model=built.model, family=family, notes=notes, card=_card(family, weights, options, notes))
 
 
 def _card(family: str, weights: Any, options: ImportOptions, notes: list[str]) -> dict[str, Any]:

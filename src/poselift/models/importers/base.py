@@ -39,6 +39,10 @@ class ImportOptions:
     """How the masks of LCN are laid out; `tiled` if not given."""
     max_norm: bool | None = None
     """Whether the TensorFlow original was trained with --max_norm; yes if not given."""
+    causal: bool | None = None
+    """Whether a network of VideoPose3D was trained with --causal; no if not given."""
+    part: str | None = None
+    """Which network of a file that holds several; the one of the poses if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,10 @@ class Weights:
     tensors: dict[str, Tensor]
     facts: dict[str, int | float] = field(default_factory=dict)
     family: str = ""
+    part: str = ""
+    """The key of the file that they stand under, empty for a bare state dict."""
+    left_out: tuple[str, ...] = ()
+    """The keys of the file's other networks."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -20,12 +20,18 @@ from poselift.storage.unpickle import Inert, load_torch
 
 __all__ = ["read_weights", "sha256"]
 
-_FACTS = ("epoch", "step", "lr", "error", "err", "inc_num")
+_FACTS = ("epoch", "step", "iteration", "lr", "error", "err", "best_error", "inc_num")
 """What the published codes write beside the weights."""
+_PARTS = ("state_dict", "model_pos", "model_G", "model_G_pose")
+"""Under which keys the network of the poses stands in the published files."""
+_ONE = "none, the file holds one network"
 
 
-def read_weights(file: str | Path) -> tuple[Container, Weights]:
-    """The framework that wrote a checkpoint, and what is in it. Raises `InputError`."""
+def read_weights(file: str | Path, *, part: str | None = None) -> tuple[Container, Weights]:
+    """The framework that wrote a checkpoint, and what is in it. Raises `InputError`.
+
+    part: key of one of several networks in a file of torch; the one of the poses if not given.
+    """
     file = Path(file)
     if file.is_dir():
         raise InputError(file=file, expected="a checkpoint file", found="a folder")
@@ -41,7 +47,7 @@ def read_weights(file: str | Path) -> tuple[Container, Weights]:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from error
     if sniff_mxnet(head):
         return "mxnet", Weights(file=file, tensors=_tensors(load_mxnet(file), file))
-    return "torch", _stripped(_from_torch(load_torch(file), file))
+    return "torch", _stripped(_from_torch(load_torch(file), file, part))
 
 
 def sha256(file: Path) -> str:
@@ -50,14 +56,18 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _from_torch(value: Any, file: Path) -> Weights:
-    """`state_dict` and the numbers beside it, or a bare state dict."""
+def _from_torch(value: Any, file: Path, part: str | None) -> Weights:
+    """`state_dict`, or the like, and the numbers beside it, or a bare state dict."""
     expected = "a checkpoint with a state_dict"
     if isinstance(value, Inert):
         raise InputError(file=file, expected=expected, found=f"a whole object ({value.name}): save its state_dict()")
     if not isinstance(value, Mapping):
         raise InputError(file=file, expected=expected, found=type(value).__name__)
-    state = value.get("state_dict", value)
+    networks = [k for k, v in value.items() if _is_network(k, v)]
+    if part is not None and part not in networks:
+        raise InputError(file=file, field="--part", expected=", ".join(networks) or _ONE, found=part)
+    key = part or next((k for k in _PARTS if k in value), "")
+    state = value[key] if key else value
     if not isinstance(state, Mapping) or not state:
         found = f"keys {', '.join(map(str, list(value)[:8]))}" if value else "nothing in it"
         raise InputError(file=file, expected=expected, found=found)
@@ -66,7 +76,14 @@ def _from_torch(value: Any, file: Path) -> Weights:
         found = f"'{wrong}' with a {type(state[wrong]).__name__}"
         raise InputError(file=file, expected=f"{expected} of tensors", found=found)
     facts = {k: _number(value[k]) for k in _FACTS if k in value}
-    return Weights(file=file, tensors=dict(state), facts={k: v for k, v in facts.items() if v is not None})
+    known = {k: v for k, v in facts.items() if v is not None}
+    others = tuple(k for k in networks if k != key)
+    return Weights(file=file, tensors=dict(state), facts=known, part=key, left_out=others)
+
+
+def _is_network(key: Any, value: Any) -> bool:
+    """Whether a state dict stands under a key of a file."""
+    return isinstance(key, str) and (key in _PARTS or key.startswith("model_")) and isinstance(value, Mapping)
 
 
 def _number(value: Any) -> int | float | None:

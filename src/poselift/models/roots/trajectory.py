@@ -4,7 +4,8 @@ The network of `lifters.temporal_conv` with one joint, which is the root; the au
 the pose with it, and weights its loss by 1 / depth (`losses.weighted_mpjpe`). They publish no figures for it.
 `net` has the published parameter names. What differs: the authors feed it pixels divided by the image width, so that
 it is right only for cameras like those of its training set. Here it sees rays, K⁻¹ times the pixel, which say the same
-to it for any straight camera: a person of a known size at a known place has the same rays everywhere.
+to it for any straight camera: a person of a known size at a known place has the same rays everywhere. Weights of
+theirs see the rays as one `camera` of their training set would show them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from poselift.errors import InputError
 from poselift.geometry.projection import rays
 from poselift.models.base import require
 from poselift.models.lifters.temporal_conv import FoldedNet, TemporalConvNet, spans
 from poselift.structures.skeleton import Skeleton, skeleton
 
-__all__ = ["Trajectory", "TrajectoryConfig"]
+__all__ = ["HUMAN36M_CAMERA", "Trajectory", "TrajectoryConfig"]
+
+HUMAN36M_CAMERA = (2.2947, 2.2925, 0.0281, 0.0124)
+"""Mean of Human3.6M's four cameras in screen coordinates, fx fy cx cy: they are within 0.3 % and 10 pixels of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,8 @@ class TrajectoryConfig:
     """See no frame after the one that the root is of."""
     dense: bool = False
     """Filters without holes, as long as the dilated ones reach."""
+    camera: tuple[float, float, float, float] | None = None
+    """fx fy cx cy in screen coordinates (`INPUT_FRAMES`): the network sees rays projected by it; rays if not given."""
 
 
 class Trajectory(nn.Module):
@@ -53,6 +60,8 @@ class Trajectory(nn.Module):
     def __init__(self, config: TrajectoryConfig) -> None:
         super().__init__()
         require(config, channels=(1, 65_536), dropout=(0, 0.999))
+        if config.camera is not None and not all(map(math.isfinite, config.camera)):
+            raise InputError(field="model camera", expected="four finite numbers", found=config.camera)
         found = spans(config.filter_widths, causal=config.causal, dense=config.dense)
         self.config = config
         self.skeleton: Skeleton = skeleton(config.skeleton)
@@ -72,9 +81,16 @@ class Trajectory(nn.Module):
     def encode(
         self, kp_img: Float[Tensor, "b t j 2"], conf: Float[Tensor, "b t j"], K: Float[Tensor, "b 3 3"]
     ) -> Float[Tensor, "b t j 2"]:
-        """Pixels of a straight camera → rays; a joint with confidence 0, or without coordinates, is 0."""
+        """Pixels of a straight camera → what the network sees: rays, or these projected by `config.camera`.
+
+        A joint with confidence 0, or without coordinates, is 0.
+        """
         seen = ((conf > 0) & torch.isfinite(kp_img).all(-1))[..., None]
-        return torch.where(seen, rays(torch.where(seen, kp_img, 0.0), K), 0.0)
+        x = rays(torch.where(seen, kp_img, 0.0), K)
+        if self.config.camera is not None:
+            focal, centre = x.new_tensor(self.config.camera).split(2)
+            x = x * focal + centre
+        return torch.where(seen, x, 0.0)
 
     def locate(
         self,
