@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from poselift.models.base import Lifter
 from poselift.train import loop
 from poselift.train.journal import Journal
 from poselift.train.recipes import recipe
@@ -44,11 +45,12 @@ def main() -> None:
         options = loop.TrainOptions(quiet=True, tensorboard=False, device="cpu")
         journal = Journal(out, plan, resume=False, tensorboard=False, quiet=True)
         run = loop._Run(plan, out, options, Fabric(accelerator="cpu", devices=1), journal)
-        run.lifter.train()
+        lifter = run.model.train()
+        assert isinstance(lifter, Lifter)
         batch = run.batch(0)
         with torch.no_grad():
-            kp_norm, _ = run.lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
-            target = run.lifter.standardize(batch.p_root)
+            kp_norm, _ = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
+            target = lifter.standardize(batch.p_root)
 
         def ours() -> None:
             run.train_step(run.batch(run.step))
@@ -56,7 +58,7 @@ def main() -> None:
 
         def bare() -> None:
             run.optimizer.zero_grad(set_to_none=True)
-            loss = (run.lifter.standardize(run.network(kp_norm)) - target)[:, :, 1:].square().mean()
+            loss = (lifter.standardize(run.network(kp_norm)) - target)[:, :, 1:].square().mean()
             loss.backward()
             run.optimizer.step()
 

@@ -325,7 +325,7 @@ def test_a_lifter_of_sequences_learns_with_the_motion_loss(tmp_path: Path) -> No
         objective=SupervisedConfig(loss="mpjpe", units="metres", motion_weight=1.0, motion_intervals=(8, 12, 50)),
         schedule=Schedule(steps=2, batch=4, validate_every=2, save_every=2, log_every=1, warmup=1),
     )
-    objective = recipe.objective.build(recipe.model, recipe.data)
+    objective = recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
     assert isinstance(objective, Supervised)
     torch.manual_seed(0)
     found = objective.losses(objective.model.train(), objective.batch(4, torch.Generator().manual_seed(0)))
