@@ -16,7 +16,7 @@ from poselift.models.base import Lifter
 from poselift.models.cards import list_models, model_info
 from poselift.models.lifters.residual_mlp import ResidualMLP, ResidualMLPConfig
 from poselift.models.lifters.simple_baseline import SimpleBaseline, SimpleBaselineConfig
-from poselift.models.weights import load_model, save_model
+from poselift.models.weights import load_model, load_refiner, load_root, save_model
 
 CARD = {
     "summary": "A test.", "data": "thin air", "data_licence": "CC0", "licence": "MIT",
@@ -222,11 +222,11 @@ def test_by_name_path_or_file(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_models_that_come_with_the_package_load():
     for info in list_models():
-        lifter = load_model(info.name)
+        model: Any = {"lifter": load_model, "refiner": load_refiner, "root": load_root}[info.kind](info.name)
         assert info.bytes < 20_000_000
         assert info.data_licence != "not stated"
         assert info.errors
-        assert lifter.skeleton.name == info.config["skeleton"]
+        assert model.skeleton.name == info.config["skeleton"]
 
 
 def test_from_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch):
