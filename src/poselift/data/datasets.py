@@ -40,7 +40,7 @@ class DataConfig:
     flip: bool = False
     """Mirror half of the training samples (always on for wild)."""
     validation_every: int = 8
-    """Validate on each so-many-th frame."""
+    """Validate on each so-many-th frame; lifters that see several frames on each so-many-th clip."""
     train_every: int = 1
     """Train on each so-many-th frame."""
     frames: int = 1

@@ -1,4 +1,7 @@
-"""Model configs (flat frozen dataclasses) to and from plain JSON values, every field checked by its annotation."""
+"""Model configs (frozen dataclasses, which may hold others) to and from plain JSON values.
+
+Every field is checked by its annotation.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,13 @@ Config = TypeVar("Config")
 
 def config_to_json(config: Any) -> dict[str, Any]:
     """The fields of a config as JSON values, all of them: a default that changes later does not change a model."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
+    return _plain(dataclasses.asdict(config))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
 def config_from_json(cls: type[Config], values: Any, *, file: str | Path | None = None) -> Config:
@@ -32,6 +41,9 @@ def config_from_json(cls: type[Config], values: Any, *, file: str | Path | None 
             raise unknown_name(f"field of {cls.__name__}", str(name), known, file=file)
     checked = {}
     for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]):
+            checked[name] = config_from_json(hints[name], value, file=file)  # type: ignore[arg-type]
+            continue
         if not _fits(value, hints[name]):
             raise InputError(file=file, field=f"config {name}", expected=_spell(hints[name]), found=repr(value)[:60])
         checked[name] = _build(value, hints[name])

@@ -24,7 +24,7 @@ from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
 from poselift.train.statistics import fit_statistics
 
-__all__ = ["LossName", "Objective", "Supervised", "SupervisedConfig"]
+__all__ = ["LossName", "Objective", "Supervised", "SupervisedConfig", "validation_clips"]
 
 LossName = Literal["mse", "l1", "mpjpe"]
 
@@ -76,6 +76,13 @@ class Objective(Protocol):
         ...
 
 
+def validation_clips(data: DataConfig, lifter: Lifter) -> list[Clip]:
+    """What a lifter is validated on: each so-many-th frame, or, of clips that it has to see whole, each so-many-th."""
+    if lifter.single_frame:
+        return dataset_clips(data, "validation", data.validation_every)
+    return dataset_clips(data, "validation")[:: data.validation_every]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig:
     """2D in, 3D truth known."""
@@ -112,7 +119,7 @@ class Supervised:
         self.config, self.data = config, data
         self.model: Lifter = build_lifter(model)
         self.source: BatchSource = dataset_source(data, "train")
-        self.validation: list[Clip] = dataset_clips(data, "validation", data.validation_every)
+        self.validation: list[Clip] = validation_clips(data, self.model)
 
     @property
     def stages(self) -> Sequence[nn.Module]:
@@ -144,14 +151,22 @@ class Supervised:
         return {}
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return self.compare(network, *self.encode(batch))
+
+    @torch.no_grad()
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """kp_norm (b, t, j, c), and for the frames that get a pose: target (b, t_out, j, 3) metres in the axes of the
+        input frame, conf (b, t_out, j)."""
         lifter = self.model
-        with torch.no_grad():
-            kp_norm, R = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
-            target = batch.p_root if R is None else to_look(batch.p_root, R)
-            target = lifter.output_frames(target)
+        kp_norm, R = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
+        target = batch.p_root if R is None else to_look(batch.p_root, R)
+        return kp_norm, lifter.output_frames(target), lifter.output_frames(batch.conf)
+
+    def compare(self, network: nn.Module, kp_norm: Tensor, target: Tensor, conf: Tensor) -> dict[str, Tensor]:
+        """The losses of what the network makes of `encode`'s results."""
+        lifter, cfg = self.model, self.config
         pred = network(kp_norm).float()
-        cfg = self.config
-        weight = torch.where(lifter.output_frames(batch.conf) > 0, cfg.seen_weight, 1.0)
+        weight = torch.where(conf > 0, cfg.seen_weight, 1.0)
         if cfg.units == "standardized":
             scale = lifter.std3d.clamp_min(1e-6)
             moving = (lifter.std3d > 1e-6).any(-1)  # the root of a root-relative pose never varies: it teaches nothing

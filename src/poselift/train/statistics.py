@@ -14,6 +14,7 @@ from poselift.models.base import Lifter, to_look
 __all__ = ["fit_statistics"]
 
 SAMPLES = 32_768
+"""Frames that they are of."""
 
 
 def fit_statistics(lifter: Lifter, source: BatchSource, gen: Generator) -> None:
@@ -22,10 +23,11 @@ def fit_statistics(lifter: Lifter, source: BatchSource, gen: Generator) -> None:
     Those that the data set publishes (`source.statistics`) are taken where there are any and the target keeps the
     camera's axes, to which they belong.
     """
+    frames = getattr(getattr(source, "windows", None), "frames", 1)
     batches, have = [], 0
     while have < SAMPLES:
-        batches.append(source.batch(4096, gen))
-        have += len(batches[-1])
+        batches.append(source.batch(max(1, 4096 // frames), gen))
+        have += batches[-1].conf[..., 0].numel()
     batch = Batch.cat(batches)
     seen = (batch.conf > 0).flatten(0, 1)[..., None]
     kp = batch.kp_img.flatten(0, 1)

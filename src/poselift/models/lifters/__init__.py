@@ -6,6 +6,7 @@ from poselift.models.lifters.repnet import RepNet, RepNetConfig
 from poselift.models.lifters.residual_mlp import ResidualMLP, ResidualMLPConfig
 from poselift.models.lifters.semgcn import SemGCN, SemGCNConfig
 from poselift.models.lifters.simple_baseline import SimpleBaseline, SimpleBaselineConfig
+from poselift.models.lifters.spatial_temporal import SpatialTemporal, SpatialTemporalConfig
 from poselift.models.lifters.temporal_conv import TemporalConv, TemporalConvConfig
 from poselift.models.lifters.ugcn import UGCN, UGCNConfig
 from poselift.models.lifters.video_gan import VideoGAN, VideoGANConfig
@@ -21,6 +22,7 @@ LIFTERS: dict[str, tuple[type[LifterConfig], type[Lifter]]] = {
     "video_gan": (VideoGANConfig, VideoGAN),
     "temporal_conv": (TemporalConvConfig, TemporalConv),
     "ugcn": (UGCNConfig, UGCN),
+    "spatial_temporal": (SpatialTemporalConfig, SpatialTemporal),
 }
 
 
