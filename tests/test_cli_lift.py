@@ -130,6 +130,8 @@ BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
     "model": (["--model", "defualt"], "defualt"),
     "refiner": (["--refine", "defualt"], "defualt"),
     "a lifter as refiner": (["--refine", "default"], "expected refiner, found lifter"),
+    "a lifter as second refiner": (["--refine", "default-refiner", "--refine", "default"], "found lifter"),
+    "a refiner without a name": (["--refine"], "--refine"),
     "a root model without a refiner": (["--root-model", "default"], "root model: expected a refiner"),
     "device": (["--device", "cuda:77"], "device"),
     "batch": (["--batch", "0"], "batch"),
@@ -212,14 +214,19 @@ def refiner(tmp_path: Path) -> Path:
 def test_a_refiner_after_the_lifter(refiner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = save_keypoints(tmp_path / "keypoints.npz", [walking_clip(12)])
     poses = {}
-    for name, options in {"plain": [], "refined": ["--refine", str(refiner)]}.items():
+    once, twice = ["--refine", str(refiner)], "The poses are refined by descent, then by descent."
+    for name, options in {"plain": [], "refined": once, "twice": once * 2}.items():
         capsys.readouterr()
         assert main(["lift", str(file), "-o", str(tmp_path / name), "--formats", "npz", *options]) == 0
-        assert ("The poses are refined by descent." in capsys.readouterr().out) == bool(options)
+        told = capsys.readouterr().out
+        assert ("The poses are refined by descent." in told) == (options == once)
+        assert (twice in told) == (options == once * 2)
         poses[name] = np.load(tmp_path / name / "poses.npz")
     said = {name: json.loads(str(file["meta"])) for name, file in poses.items()}
     assert said["refined"]["refiner"] == "descent"
     assert "refiner" not in said["plain"]
+    assert said["twice"]["refiner"] == "descent + descent"
+    assert not np.array_equal(poses["twice"]["p_root"], poses["refined"]["p_root"])
     assert np.isfinite(poses["refined"]["p_root"]).all()
     assert not np.array_equal(poses["refined"]["p_root"], poses["plain"]["p_root"])
 

@@ -26,6 +26,7 @@ from poselift.models.roots.pelvis import PelvisRegressor, PelvisRegressorConfig
 from poselift.models.weights import save_model
 from poselift.pipeline import refine, spool
 from poselift.pipeline.lift import Lifted, lift
+from poselift.pipeline.pictures import check_pictures
 from poselift.pipeline.place import place_root
 from poselift.structures import Camera, Clip, skeleton
 
@@ -215,6 +216,70 @@ class TestWhatIsSaid:
         assert "of the lifter" not in said(lift(walking_clip(5), model=Flat(), refine=refiner))
 
 
+class TestChain:
+    """Several refiners, one after the other."""
+
+    def chain(self) -> list[ResidualDescent]:
+        """Two that do not do the same in the other order."""
+        return [erd(root="least_squares"), erd(root="resolved", features="cat", steps=3)]
+
+    def test_each_refines_what_the_one_before_gave(self, tmp_path: Path):
+        a, b = self.chain()
+        clip = walking_clip(12)
+        found = lift(clip, model=Flat(), refine=[a, b]).clips[0]
+        assert found.meta["refiner"] == "ResidualDescent + ResidualDescent"
+        assert found.meta["refiner_root"] == "least_squares + resolved"
+        plain = lift(clip, model=Flat(), camera=CAMERA).clips[0]
+        kp, conf, p = (torch.from_numpy(x) for x in (clip.kp_img, clip.confidence, pose(plain)))
+        K = torch.tensor(CAMERA.K, dtype=torch.float32).repeat(len(clip), 1, 1)
+        for refiner in (a, b):
+            p = refiner.refine(kp[:, None], conf[:, None], p[:, None], None, K)[:, 0]
+        found = lift(clip, model=Flat(), refine=[a, b], camera=CAMERA).clips[0]
+        assert np.allclose(pose(found), (p - p[:, :1]).detach().numpy(), atol=1e-5)
+        turned = lift(clip, model=Flat(), refine=[b, a], camera=CAMERA).clips[0]
+        assert not np.allclose(pose(found), pose(turned), atol=1e-3)
+
+    def test_one_alone_and_none_are_no_chain(self):
+        a, _ = self.chain()
+        plain, none, one, alone = (lift(walking_clip(5), model=Flat(), refine=r).clips[0] for r in (None, [], [a], a))
+        assert same(plain, none)
+        assert same(one, alone)
+        assert one.meta == alone.meta
+
+    def test_a_chain_handed_in_keeps_its_roots(self):
+        a, b = (Refinement(refiner=r) for r in self.chain())
+        by_hand = Refinement(refiner=b.refiner, after=a)
+        found, want = (lift(walking_clip(5), model=Flat(), refine=r).clips[0] for r in (by_hand, [a, b]))
+        assert same(found, want)
+        assert found.meta == want.meta
+
+    def test_every_refiner_has_its_notes(self, tmp_path: Path):
+        a = save_model(erd(), tmp_path / "a")
+        b = save_model(erd(middle=(350.0, 360.0), features="cat"), tmp_path / "b")
+        notes = lift(walking_clip(5), model=Flat(), refine=[a, b]).notes
+        assert notes[1] == "The poses are refined by a, then by b."
+        assert [n.split()[0] for n in notes if "true root" in n] == ["a", "b"]
+        assert [n.split()[0] for n in notes if "trained on pictures" in n] == ["b"]
+
+    @pytest.mark.parametrize(
+        ("after", "chain", "noted"),
+        [
+            ("first", ["first", "second"], ""),
+            ("", ["second"], ""),
+            ("first", ["second"], "of the lifter tiny refined by first, these are of tiny:"),
+            ("", ["first", "second"], "of the lifter tiny, these are of tiny refined by first:"),
+            ("other", ["first", "second"], "of the lifter tiny refined by other, these are of tiny refined by first:"),
+        ],
+    )
+    def test_poses_that_were_refined_otherwise(self, after: str, chain: list[str], noted: str, tmp_path: Path):
+        model = save_model(build_lifter(ResidualMLPConfig(width=8, hidden=8, blocks=1)), tmp_path / "tiny")
+        save_model(erd(still=True), tmp_path / "first", card={"lifter": "tiny"})
+        save_model(erd(still=True), tmp_path / "second", card={"lifter": "tiny"} | ({"after": after} if after else {}))
+        lifted = lift(walking_clip(5), model=model, refine=[tmp_path / name for name in chain])
+        assert ("second was trained on poses" in said(lifted)) == bool(noted)
+        assert noted in said(lifted)
+
+
 class TestPictures:
     """People are at (680, 360), and spread by (60, 150) px."""
 
@@ -267,6 +332,8 @@ REFUSED: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         lambda f: {"refine": sixteen(f)},
         "refiner descent16: expected poses of h36m16, found a lifter of h36m17",
     ),
+    "another skeleton in a chain": (lambda f: {"refine": [erd(), sixteen(f)]}, "refiner descent16: expected poses of"),
+    "a lifter in a chain": (lambda f: {"refine": [erd(), "default"]}, "expected refiner, found lifter"),
     "a refiner as root model": (
         lambda f: {"refine": erd(), "root_model": save_model(erd(), f / "descent")},
         "expected root, found refiner",
@@ -340,13 +407,19 @@ class TestEval:
             found = self.report(models, tmp_path / "d", "--refine", models["delta"], *options)
             assert found["about"]["refiner_root"] == ("root model" if "model" in options[0] else options[1])
             figures.append(found["overall"]["mpjpe_mm/frame"])
-        assert len(set(figures)) == len(figures), "every root gives poses of its own"
+        twice = self.report(models, tmp_path / "e", "--refine", models["delta"], "--refine", models["delta"])
+        assert twice["about"] == {"refiner": "delta + delta", "refiner_root": "given + given"}
+        figures.append(twice["overall"]["mpjpe_mm/frame"])
+        assert len(set(figures)) == len(figures), "every root and chain gives poses of its own"
+        again = self.report(models, tmp_path / "f", "--refine", models["still"], "--refine", models["delta"])
+        assert again["overall"] == given["overall"]
 
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
             (["--refine", "tiny"], "expected refiner, found lifter"),
             (["--refine", "sixteen"], "expected poses of h36m16"),
+            (["--refine", "delta", "--refine", "sixteen"], "expected poses of h36m16"),
             (["--root", "given"], "root: expected a refiner"),
             (["--root-model", "pelvis"], "root model: expected a refiner"),
             (
@@ -375,7 +448,7 @@ def test_one_pass_tells_the_pictures_apart_in_pieces():
     assert chosen is not None
     clip = walking_clip(30)
     with pytest.raises(InputError) as whole:
-        refine.check_pictures(chosen, [(clip.replace(kp_img=clip.kp_img + 900), CAMERA)])
+        check_pictures(chosen, [(clip.replace(kp_img=clip.kp_img + 900), CAMERA)])
     with pytest.raises(InputError) as pieces:
-        refine.check_pictures(chosen, [(clip.replace(kp_img=clip.kp_img + 900), CAMERA)], batch=7)
+        check_pictures(chosen, [(clip.replace(kp_img=clip.kp_img + 900), CAMERA)], batch=7)
     assert str(whole.value) == str(pieces.value)

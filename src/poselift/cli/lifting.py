@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from poselift.errors import InputError
 
@@ -18,6 +18,7 @@ __all__ = ["Demo", "Lift", "Models", "View"]
 Out = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 Number = Annotated[float | None, arg(metavar="NUMBER")]
 Name = Annotated[str | None, arg(metavar="NAME")]
+Chain = Annotated[tuple[str, ...], UseAppendAction, arg(metavar="NAME|DIR")]
 File = Annotated[Path | None, arg(metavar="FILE")]
 Size = Annotated[tuple[int, int] | None, arg(metavar="W H")]
 
@@ -35,8 +36,8 @@ class Lift:
     """Folder for the results; made if it is not there."""
     model: Annotated[str, arg(metavar="NAME|DIR")] = "default"
     """Weights: a name of `poselift models`, a folder, or a Hugging Face repository."""
-    refine: Annotated[str | None, arg(metavar="NAME|DIR")] = None
-    """Refiner that corrects the lifted poses: a name, a folder, or a Hugging Face repository."""
+    refine: Chain = ()
+    """Refiner that corrects the lifted poses: a name, a folder, or a Hugging Face repository; given again, the next."""
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
     """Model that tells a refiner where the person stands (solved by least squares otherwise)."""
     smooth: Name = None

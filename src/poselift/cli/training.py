@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from poselift.cli import read_arguments
-from poselift.cli.lifting import Name, Out
+from poselift.cli.lifting import Chain, Name, Out
 from poselift.errors import InputError, unknown_name
 
 __all__ = ["Eval", "Train"]
@@ -77,8 +77,8 @@ class Eval:
     """Only each N-th frame."""
     flip_average: bool = False
     """Average with the mirrored input."""
-    refine: Annotated[str | None, arg(metavar="NAME|DIR")] = None
-    """Refiner that corrects the poses; the tables are then those of the refined poses."""
+    refine: Chain = ()
+    """Refiner that corrects the poses; the tables are then those of the refined poses. Given again, the next one."""
     root: Literal["given", "least_squares", "resolved"] | None = None
     """Where the refiner has the root from: the truth, solved once, or solved before every step (as it was trained)."""
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None

@@ -1,4 +1,4 @@
-"""A lifter, and a refiner after it, over a whole sequence: every frame of the input gives one pose."""
+"""A lifter, and refiners after it, over a whole sequence: every frame of the input gives one pose."""
 
 from __future__ import annotations
 
@@ -65,15 +65,17 @@ def _lift_sequence(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Refinement:
-    """A refiner and where it has the root from.
+    """A refiner and where it has the root from, by itself or the last of a chain.
 
     root: None is the source that the refiner was trained with. root_model: locates the root where it is to be `given`
-    and nobody gives it. Raises `InputError` for one that sees several frames: frames come here without their order.
+    and nobody gives it. after: what has refined the poses before, with a root of its own.
+    Raises `InputError` for a root model that sees several frames: frames come here without their order.
     """
 
     refiner: Refiner
     root: RootSource | None = None
     root_model: RootModel | None = None
+    after: Refinement | None = None
 
     def __post_init__(self) -> None:
         field = getattr(self.root_model, "receptive_field", 1)
@@ -84,6 +86,11 @@ class Refinement:
     def source(self) -> RootSource:
         """Where the root comes from."""
         return self.root or self.refiner.config.root
+
+    @property
+    def chain(self) -> tuple[Refinement, ...]:
+        """The refinements that the poses go through, in their order."""
+        return (self,) if self.after is None else (*self.after.chain, self)
 
     @torch.no_grad()
     def frames(
@@ -98,6 +105,8 @@ class Refinement:
 
         Raises `InputError` for poses of another skeleton, or where the root should be given and is not.
         """
+        if self.after is not None:
+            p_root = self.after.frames(kp_img, conf, p_root, K, root_cam)
         kp, conf, p, K = kp_img[:, None], conf[:, None], p_root[:, None], K.expand(len(p_root), 3, 3)
         at = None if root_cam is None else root_cam[:, None]
         if self.root_model is not None and self.source == "given":

@@ -9,13 +9,13 @@ from typing import Any
 
 from poselift.errors import InputError, OutputError
 from poselift.formats import ReadOptions, read
-from poselift.models.base import Lifter, Refiner, RootModel
+from poselift.models.base import Lifter, RootModel
 from poselift.models.devices import find_device
-from poselift.models.predict import Refinement
 from poselift.models.weights import load_model
 from poselift.pipeline.intrinsics import CameraOptions
 from poselift.pipeline.outputs import choose_outputs
-from poselift.pipeline.refine import REFINED, check_pictures, choose_refinement
+from poselift.pipeline.pictures import check_pictures
+from poselift.pipeline.refine import REFINED, Refinable, choose_refinement
 from poselift.pipeline.run import Lifted, Run, timed
 from poselift.pipeline.scenes import make_scenes
 from poselift.pipeline.smooth import SMOOTHED, Smoothing
@@ -34,7 +34,7 @@ def lift(
     *,
     out: str | Path | None = None,
     model: str | Path | Lifter = "default",
-    refine: str | Path | Refiner | Refinement | None = None,
+    refine: Refinable | Sequence[Refinable] | None = None,
     root_model: str | Path | RootModel | None = None,
     smooth: str | None = None,
     smooth_hz: float | None = None,
@@ -54,10 +54,10 @@ def lift(
     """Lift 2D keypoints of people to metric 3D.
 
     input: a keypoint file or folder that `formats.read` knows, or Clips. out: folder for the files, None for none.
-    model: a name of `list_models`, a model folder, a Hub name, or a Lifter. refine: a refiner of its poses, likewise;
-    root_model: gives it the root, which is solved for otherwise. smooth: a name in `SMOOTHERS`, applied to what these
-    give; smooth_hz: its cut-off, if not its own. skeleton, format, fps: what the input is, where it does not say
-    it. camera, or focal (pixels), or fov (degrees across the larger image side), and
+    model: a name of `list_models`, a model folder, a Hub name, or a Lifter. refine: a refiner of its poses, likewise,
+    or several, one after the other; root_model: gives them the root, which is solved for otherwise. smooth: a name in
+    `SMOOTHERS`, applied to what these give; smooth_hz: its cut-off, if not its own. skeleton, format, fps: what the
+    input is, where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
     image_size (width, height): what is known of the camera; `pipeline.intrinsics` says what is assumed otherwise.
     formats: names in `OUTPUTS`; None writes all that can be. batch: frames at once. truth: the true motion, drawn into
     page and contact sheet. progress(done, total) in frames.
