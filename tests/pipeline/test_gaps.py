@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poselift.pipeline.gaps import between, neighbours
+from poselift.pipeline.gaps import BRIDGE, between, bridge, neighbours
 from poselift.structures import skeleton
 
 H36M = skeleton("h36m17")
@@ -51,3 +51,34 @@ def test_opposite_directions_do_not_vanish():
     half = between(a, -a, np.full(5, 0.5), H36M)
     assert np.isfinite(half).all()
     assert np.allclose(lengths(half), lengths(a))
+
+
+def test_bridges_lead_from_where_a_joint_was_seen_to_where_it_is_seen_next():
+    kp = np.zeros((8, 2, 2), np.float32)
+    kp[:, 0, 0], kp[:, 1, 1] = np.arange(8) ** 2, 7
+    conf = np.ones((8, 2), np.float32)
+    conf[2:5, 0], conf[:3, 1], conf[5, 0] = 0, 0, 0.5
+    kp[conf == 0] = np.nan
+    found, told = bridge(kp, conf)
+    assert np.allclose(found[:, 0, 0], [0, 1, 7, 13, 19, 25, 36, 49])
+    assert np.allclose(found[:, 1, 1], 7)
+    assert np.allclose(told[:, 0], [1, 1, 0.5, 0.5, 0.5, 0.5, 1, 1])
+    assert (told[:, 1] == 1).all()
+
+
+def test_bridges_are_not_longer_than_they_may_be():
+    t = 3 * BRIDGE
+    kp, conf = np.full((t, 1, 2), 5, np.float32), np.zeros((t, 1), np.float32)
+    assert (bridge(kp, conf)[1] == 0).all(), "never seen"
+    conf[0] = 1
+    assert np.flatnonzero(bridge(kp, conf)[1][:, 0]).tolist() == list(range(BRIDGE + 1))
+
+
+def test_bridges_of_a_part_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    kp = rng.normal(size=(500, 3, 2)).astype(np.float32)
+    conf = ((np.arange(500)[:, None] // 40 + np.arange(3)) % 3 == 0).astype(np.float32)
+    whole = bridge(kp, conf)
+    part = bridge(kp[100 - BRIDGE : 200 + BRIDGE], conf[100 - BRIDGE : 200 + BRIDGE])
+    for a, b in zip(whole, part, strict=True):
+        assert np.array_equal(a[100:200], b[BRIDGE:-BRIDGE])

@@ -164,3 +164,18 @@ class TestTemporalConvolutions:
         lifter, clip = temporal(causal=causal), walking_clip(60)
         a, b = (lifted(x, [clip], batch=25)[0] for x in (lifter, lifter.fold()))
         assert np.allclose(pose(a), pose(b), atol=1e-5)
+
+
+def test_missing_joints_are_bridged_for_lifters_that_do_not_know_of_confidence():
+    torch.manual_seed(0)
+    lifter = TemporalConv(TemporalConvConfig(channels=16)).eval()
+    whole = walking_clip(120, noise=0)
+    conf = whole.confidence.copy()
+    conf[50:56, 3:9] = 0
+    kp = np.where(conf[..., None] > 0, whole.kp_img, np.nan)
+    (want,), (got,) = (
+        lifted(lifter, [whole], batch=1000),
+        lifted(lifter, [whole.replace(kp_img=kp, conf=conf)], batch=7),
+    )
+    assert np.abs(pose(got) - pose(want)).max() < 0.02 * np.ptp(pose(want), axis=0).max()
+    assert (got.confidence == conf).all()

@@ -1,4 +1,6 @@
-"""Frames in which nobody was seen: they keep confidence 0 and get a pose between those of their neighbours."""
+"""Gaps. Frames in which nobody was seen keep confidence 0 and get a pose between those of their neighbours; joints that
+are missing for a while are bridged for lifters that cannot be told that they are missing.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,31 @@ from jaxtyping import Bool, Float, Int
 
 from poselift.structures import Skeleton
 
-__all__ = ["between", "neighbours"]
+__all__ = ["BRIDGE", "between", "bridge", "neighbours"]
+
+BRIDGE = 64
+"""Frames on either side within which a missing joint's neighbours in time are looked for."""
+
+
+def bridge(
+    kp_img: Float[np.ndarray, "t j 2"], conf: Float[np.ndarray, "t j"]
+) -> tuple[Float[np.ndarray, "t j 2"], Float[np.ndarray, "t j"]]:
+    """Each missing joint (conf 0) on the straight line between where it was seen last and is seen next.
+
+    Looks `BRIDGE` frames back and ahead; with the joint seen on one side only it stays where it was seen there, with
+    none it stays missing. A bridged joint has the smaller confidence of the two, or the only one.
+    """
+    t, seen, joint = np.arange(len(conf))[:, None], conf > 0, np.arange(conf.shape[1])
+    before = np.maximum.accumulate(np.where(seen, t, -BRIDGE - 1), 0)
+    after = np.minimum.accumulate(np.where(seen, t, len(conf) + BRIDGE)[::-1], 0)[::-1]
+    back, ahead = t - before <= BRIDGE, after - t <= BRIDGE
+    first, last = np.where(back, before, after), np.where(ahead, after, before)
+    first, last = (np.clip(x, 0, len(conf) - 1) for x in (first, last))
+    w = np.where(back & ahead, (t - before) / np.maximum(after - before, 1), 0)[..., None].astype(kp_img.dtype)
+    kp = (1 - w) * kp_img[first, joint] + w * kp_img[last, joint]
+    filled = ~seen & (back | ahead)
+    told = np.minimum(conf[first, joint], conf[last, joint])
+    return np.where(filled[..., None], kp, kp_img), np.where(filled, told, conf)
 
 
 def neighbours(seen: Bool[np.ndarray, " t"]) -> tuple[Int[np.ndarray, " t"], Int[np.ndarray, " t"]]:

@@ -15,7 +15,7 @@ from poselift.errors import InputError
 from poselift.geometry.projection import undistort
 from poselift.models.base import Lifter, Stretch
 from poselift.models.predict import lift_frames
-from poselift.pipeline.gaps import between, neighbours
+from poselift.pipeline.gaps import BRIDGE, between, bridge, neighbours
 from poselift.pipeline.place import place_root
 from poselift.structures import Camera, Clip
 
@@ -90,6 +90,7 @@ def lift_tracks(
     Clips must have the lifter's skeleton; every track needs a frame that can be lifted. Frames that cannot be
     lifted get confidence 0 and, between two that can, a pose in between (bone by bone) and a root on the straight
     line; before the first and after the last they hold still. The root is that of the refined poses.
+    For a lifter of several frames that has no confidence input, missing joints are bridged in time (`gaps.bridge`).
     """
     lifter = lifter.fold()
     stage = _Stage(lifter, tracks, surveys, cameras, refine, torch.device(device))
@@ -98,7 +99,7 @@ def lift_tracks(
     for owner, track in enumerate(tracks):
         for a in range(0, len(track), batch):
             b = min(a + batch, len(track))
-            start, stop = lifter.needs(a, b, len(track))
+            start, stop = stage.needs(a, b, len(track))
             waiting.append(_Segment(owner, a, b, a - start, track[start:stop]))
             frames += b - a
             if frames >= batch or not lifter.single_frame:
@@ -119,6 +120,12 @@ class _Stage:
     ) -> None:
         self.lifter, self.tracks, self.surveys, self.cameras = lifter, tracks, surveys, cameras
         self.refine, self.device = refine, device
+        self.bridged = not lifter.single_frame and not lifter.config.confidence
+
+    def needs(self, a: int, b: int, total: int) -> tuple[int, int]:
+        """First and end of the frames that the poses of frames a to b depend on."""
+        start, stop = self.lifter.needs(a, b, total)
+        return (max(0, start - BRIDGE), min(total, stop + BRIDGE)) if self.bridged else (start, stop)
 
     def run(self, segments: Sequence[_Segment]) -> Iterator[tuple[int, Clip]]:
         if not segments:
@@ -148,10 +155,13 @@ class _Stage:
             kp = self.straighten(kp, cameras, lengths)
             unseen = ~torch.isfinite(kp).all(-1)
             kp, conf = torch.where(unseen[..., None], 0.0, kp), torch.where(unseen, 0.0, conf)
-        kp, conf, K, size = (x.to(self.device) for x in (kp, conf, K, size))
+        given = (kp, conf)
+        if self.bridged:
+            given = tuple(torch.from_numpy(x) for x in bridge(kp.numpy(), conf.numpy()))
+        kp, conf, K, size, *given = (x.to(self.device) for x in (kp, conf, K, size, *given))
         with torch.inference_mode():
             of = Stretch(start=start, total=len(self.tracks[owners[0]])) if self.lifter.sequence else None
-            p = lift_frames(self.lifter, kp, conf, K, size, of=of).float()
+            p = lift_frames(self.lifter, *given, K, size, of=of).float()
             if not bool(torch.isfinite(p).all()):
                 raise InputError("the model gives NaN or infinite coordinates for this input", field="model")
             if self.refine is not None:
@@ -197,7 +207,7 @@ class _Stage:
         track = self.tracks[s.owner]
         for i in np.flatnonzero(~inside):
             frame = int(frames[i])
-            start, stop = self.lifter.needs(frame, frame + 1, len(track))
+            start, stop = self.needs(frame, frame + 1, len(track))
             p, r = self.poses([track[start:stop]], [s.owner], start)
             poses[i], roots[i] = p[frame - start], r[frame - start]
         return poses, roots
