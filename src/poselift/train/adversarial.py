@@ -155,5 +155,8 @@ class RepNetObjective:
     def result(self) -> nn.Module:
         return self.model
 
+    def beside(self) -> dict[str, nn.Module]:
+        return {}
+
     def card(self) -> dict[str, Any]:
         return {"supervision": "unpaired: 2D of some performers, 3D of others"}

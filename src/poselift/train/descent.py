@@ -156,6 +156,9 @@ class Descent:
     def result(self) -> Any:
         return self.model.first_steps(self.stage + 1)
 
+    def beside(self) -> dict[str, nn.Module]:
+        return {}
+
     def card(self) -> dict[str, Any]:
         return {**self.lifted.card(), "root": self.model.config.root}
 

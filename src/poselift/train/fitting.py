@@ -72,5 +72,8 @@ class Fitting:
     def result(self) -> nn.Module:
         return self.model
 
+    def beside(self) -> dict[str, nn.Module]:
+        return {}
+
     def card(self) -> dict[str, Any]:
         return {**self.lifted.card(), "root": self.model.config.root}

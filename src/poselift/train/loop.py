@@ -10,7 +10,6 @@ An objective of several stages (`train.objectives`) runs through the schedule on
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +20,17 @@ from torch import Tensor, nn
 
 from poselift.data.bank import Batch
 from poselift.errors import InputError, PoseliftError
-from poselift.models.weights import save_model
 from poselift.train.checkpoint import load_state, save_state, to_device
 from poselift.train.journal import Journal
 from poselift.train.objectives import Objective
 from poselift.train.opponent import Adversarial, Opponent
-from poselift.train.recipes import Recipe, Schedule, check_recipe
+from poselift.train.recipes import Recipe, check_recipe
+from poselift.train.selection import MODEL, Best
+from poselift.train.steps import RunningMean, make_optimizer, step_seed
 
 __all__ = ["NotFiniteError", "TrainOptions", "train"]
 
 STATE = "state.safetensors"
-MODEL = "model"
 NAN_BATCH = "nan_batch.safetensors"
 
 
@@ -62,9 +61,9 @@ class TrainOptions:
 def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) -> Path:
     """Train a recipe into a folder; returns the folder of the best model (native form).
 
-    The folder gets recipe.json, state.safetensors (to resume), log.csv, curves.png and model/. A folder in which a run
-    stopped before it had saved anything may be used again. Raises `InputError` (bad recipe or data, nothing to resume,
-    a run already there), `OutputError`, `NotFiniteError`.
+    The folder gets recipe.json, state.safetensors (to resume), log.csv, curves.png, model/ and, beside it, what else
+    the objective trains, such as root/. A folder in which a run stopped before it had saved anything may be used again.
+    Raises `InputError` (bad recipe or data, nothing to resume, a run already there), `OutputError`, `NotFiniteError`.
     """
     options = options or TrainOptions()
     out = Path(out)
@@ -94,28 +93,6 @@ def _fabric(options: TrainOptions) -> Any:
         raise InputError(field="device", expected="one of this machine", found=f"{given} ({error})") from None
 
 
-def step_seed(seed: int, step: int, stream: int = 0) -> int:
-    """Seed of a step: streams of different steps and purposes do not touch."""
-    return ((seed * 1_000_003 + step) * 4 + stream) % (2**63)
-
-
-def make_optimizer(
-    parameters: Any, schedule: Schedule, betas: tuple[float, float] = (0.9, 0.999)
-) -> torch.optim.Optimizer:
-    """Adam, AdamW or SGD with momentum 0.9, as the schedule says."""
-    if schedule.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=schedule.lr, momentum=0.9, weight_decay=schedule.weight_decay)
-    kind = torch.optim.AdamW if schedule.optimizer == "adamw" else torch.optim.Adam
-    return kind(
-        parameters,
-        lr=schedule.lr,
-        betas=betas,
-        weight_decay=schedule.weight_decay,
-        amsgrad=schedule.amsgrad,
-        fused=True,
-    )
-
-
 class _Run:
     def __init__(self, recipe: Recipe, out: Path, options: TrainOptions, fabric: Any, journal: Journal) -> None:
         self.recipe, self.out, self.options, self.fabric, self.journal = recipe, out, options, fabric, journal
@@ -131,7 +108,7 @@ class _Run:
             raise InputError(field="devices", expected="1 for training with a critic", found=fabric.world_size)
         self.model: nn.Module = self.objective.model
         self.generator = torch.Generator()
-        self.step, self.best = 0, math.inf
+        self.step, self.best = 0, Best(recipe, self.objective, out, fabric, journal)
         self.total = recipe.schedule.steps * len(self.objective.stages)
         # a run that was killed before its first checkpoint is resumed by starting it again
         state = load_state(out / STATE) if options.resume and (out / STATE).is_file() else None
@@ -140,16 +117,16 @@ class _Run:
         else:
             self.model.load_state_dict(state["model"])
         self.model.to(fabric.device)
-        self.stage, self.module, self.ema, self.opponent = 0, self.model, None, None
+        self.stage, self.module, self.opponent = 0, self.model, None
+        self.mean = RunningMean(self.module, 0)
         if self.objective.stages:
             self.enter(0 if state is None else state["stage"])
         if state is not None:
             self.optimizer.load_state_dict(to_device(state["optimizer"], fabric.device))
-            if self.ema is not None:
-                self.ema = to_device(state["ema"], fabric.device)
+            self.mean.load(to_device(state.get("ema", {}), fabric.device))
             if self.opponent is not None:
                 self.opponent.load(state["opponent"])
-            self.step, self.best = state["step"], state["best"]
+            self.step, self.best.value = state["step"], state["best"]
         if options.resume:
             journal.truncate(self.step)
 
@@ -163,9 +140,7 @@ class _Run:
         betas = self.objective.betas if isinstance(self.objective, Adversarial) else (0.9, 0.999)
         self.network, optimizer = self.fabric.setup(self.module, make_optimizer(self.module.parameters(), plan, betas))
         self.optimizer: torch.optim.Optimizer = optimizer
-        self.ema: dict[str, Tensor] | None = None
-        if plan.ema:
-            self.ema = {k: v.detach().clone() for k, v in self.module.named_parameters()}
+        self.mean = RunningMean(self.module, plan.ema)
         self.opponent: Opponent | None = None
         if isinstance(self.objective, Adversarial):
             optimizer = make_optimizer(self.objective.opponent.parameters(), plan, betas)
@@ -180,7 +155,7 @@ class _Run:
         began = time.perf_counter()
         while self.step < self.total:
             if self.step // plan.steps > self.stage:
-                _Swap(self.module, self.ema).__enter__()  # later stages build on what was evaluated
+                self.mean.exchange()  # later stages build on what was evaluated
                 self.enter(self.stage + 1)
             losses = self.train_step(self.batch(0 if self.options.overfit else self.step))
             self.step += 1
@@ -227,12 +202,7 @@ class _Run:
         if not bool(torch.isfinite(losses["loss"])):
             self.stop_not_finite(batch)
         self.optimizer.step()
-        if self.ema is not None:
-            within = self.step - self.stage * plan.steps
-            decay = min(plan.ema, (within + 1) / (within + 10))
-            with torch.no_grad():
-                for name, p in self.module.named_parameters():
-                    self.ema[name].lerp_(p, 1 - decay)
+        self.mean.update(self.step - self.stage * plan.steps)
         return {k: v.detach() for k, v in losses.items()} | other
 
     def stop_not_finite(self, batch: Batch) -> None:
@@ -243,36 +213,8 @@ class _Run:
 
     # ------------------------------------------------------------------ validation and saving
     def validate(self) -> None:
-        with self.averaged():
-            report = self.objective.report(self.fabric.device)
-            figures = {
-                k.partition("/")[0]: v for k, v in report.summary().items() if k.endswith("/frame") and v is not None
-            }
-            value = figures.get(self.recipe.schedule.metric)
-            if value is None:
-                raise InputError(
-                    field="schedule.metric", expected=f"one of {', '.join(figures)}", found=self.recipe.schedule.metric
-                )
-            better = value < self.best
-            if better:
-                self.best = value
-            if better and self.fabric.is_global_zero:
-                save_model(self.objective.result(), self.out / MODEL, card=self.card(figures))
-        self.journal.validated(self.step, figures, better=better)
-
-    def card(self, figures: dict[str, float]) -> dict[str, Any]:
-        return {
-            "recipe": self.journal.name,
-            "summary": self.recipe.summary,
-            "step": self.step,
-            "data": self.recipe.data.dataset,
-            **self.objective.card(),
-            "validation": {k: round(v, 3) for k, v in figures.items()},
-        }
-
-    def averaged(self) -> _Swap:
-        """Context in which the module holds the running mean of its weights, if there is one."""
-        return _Swap(self.module, self.ema)
+        with self.mean:
+            self.best.validate(self.step)
 
     def save(self) -> None:
         if not self.fabric.is_global_zero:
@@ -280,30 +222,12 @@ class _Run:
         state: dict[str, Any] = {
             "step": self.step,
             "stage": self.stage,
-            "best": self.best,
+            "best": self.best.value,
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
         }
-        if self.ema is not None:
-            state["ema"] = self.ema
+        if self.mean.mean:
+            state["ema"] = self.mean.mean
         if self.opponent is not None:
             state["opponent"] = self.opponent.state()
         save_state(self.out / STATE, state)
-
-
-class _Swap:
-    def __init__(self, module: nn.Module, ema: dict[str, Tensor] | None) -> None:
-        self.module, self.ema = module, ema
-
-    def _exchange(self) -> None:
-        if self.ema is not None:
-            for name, p in self.module.named_parameters():
-                held = p.data.clone()
-                p.data.copy_(self.ema[name])
-                self.ema[name].copy_(held)
-
-    def __enter__(self) -> None:
-        self._exchange()
-
-    def __exit__(self, *_: object) -> None:
-        self._exchange()

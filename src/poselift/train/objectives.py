@@ -31,7 +31,7 @@ LossName = Literal["mse", "l1", "mpjpe"]
 
 @runtime_checkable
 class Objective(Protocol):
-    """What the loop asks of an objective. `model` is what is trained, complete, with its statistics in buffers."""
+    """What the loop asks of an objective. `model` is all that is trained, complete, with its statistics in buffers."""
 
     model: nn.Module
 
@@ -69,6 +69,10 @@ class Objective(Protocol):
 
     def result(self) -> nn.Module:
         """What is worth saving after the stage that is being trained."""
+        ...
+
+    def beside(self) -> dict[str, nn.Module]:
+        """Further models that are trained with it, each saved in a folder of that name next to it."""
         ...
 
     def card(self) -> dict[str, Any]:
@@ -146,6 +150,9 @@ class Supervised:
 
     def result(self) -> nn.Module:
         return self.model
+
+    def beside(self) -> dict[str, nn.Module]:
+        return {}
 
     def card(self) -> dict[str, Any]:
         return {}

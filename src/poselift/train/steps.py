@@ -1,0 +1,73 @@
+"""What a step is made of, whatever it minimises: its seed, the optimiser, and the running mean of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poselift.train.recipes import Schedule
+
+__all__ = ["RunningMean", "make_optimizer", "step_seed"]
+
+
+def step_seed(seed: int, step: int, stream: int = 0) -> int:
+    """Seed of a step: streams of different steps and purposes do not touch."""
+    return ((seed * 1_000_003 + step) * 4 + stream) % (2**63)
+
+
+def make_optimizer(
+    parameters: Any, schedule: Schedule, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Optimizer:
+    """Adam, AdamW or SGD with momentum 0.9, as the schedule says."""
+    if schedule.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=schedule.lr, momentum=0.9, weight_decay=schedule.weight_decay)
+    kind = torch.optim.AdamW if schedule.optimizer == "adamw" else torch.optim.Adam
+    return kind(
+        parameters,
+        lr=schedule.lr,
+        betas=betas,
+        weight_decay=schedule.weight_decay,
+        amsgrad=schedule.amsgrad,
+        fused=True,
+    )
+
+
+class RunningMean:
+    """Running mean of a module's weights; as a context the module holds it, and its own weights again after it.
+
+    decay: of a long run, less in the first steps; with 0 there is no mean, and all of this does nothing.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module, self.decay = module, decay
+        self.mean = {k: v.detach().clone() for k, v in module.named_parameters()} if decay else {}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """After a step (0-based)."""
+        if self.mean:
+            decay = min(self.decay, (step + 1) / (step + 10))
+            for name, p in self.module.named_parameters():
+                self.mean[name].lerp_(p, 1 - decay)
+
+    def exchange(self) -> None:
+        """Weights and mean change places."""
+        for name, mean in self.mean.items():
+            p = self.module.get_parameter(name)
+            held = p.data.clone()
+            p.data.copy_(mean)
+            mean.copy_(held)
+
+    def __enter__(self) -> None:
+        self.exchange()
+
+    def __exit__(self, *_: object) -> None:
+        self.exchange()
+
+    def load(self, mean: Mapping[str, Tensor]) -> None:
+        """Go on from the mean of a checkpoint."""
+        if self.mean:
+            self.mean = dict(mean)
