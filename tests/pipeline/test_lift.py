@@ -164,6 +164,22 @@ def test_the_files_camera_and_the_users(tmp_path: Path):
     assert lift(walking_clip(5), model=Flat()).clips[0].meta["assumed_focal"]
 
 
+def test_what_was_assumed_is_said_until_it_is_given(tmp_path: Path):
+    clip = walking_clip(5).replace(meta={"assumed_fps": True})
+    first = lift(clip, model=Flat(), out=tmp_path / "out", formats=["npz"])
+    file = first.files["npz"][0]
+    again = lift(file, model=Flat())
+    assert again.clips[0].meta["assumed_focal"], "the camera of the file is still the assumed one"
+    assert "assumed, not measured" in "".join(again.notes)
+    for options in ({"focal": 1000.0}, {"fov": 60.0}, {"camera": CAMERA}):
+        given = lift(file, model=Flat(), **options)  # type: ignore[arg-type]
+        assert "assumed_focal" not in given.clips[0].meta
+        assert "assumed, not measured" not in "".join(given.notes)
+        assert given.clips[0].meta["assumed_fps"]
+    for source in (file, clip):
+        assert "assumed_fps" not in lift(source, model=Flat(), fps=25.0).clips[0].meta
+
+
 class TestRefused:
     @pytest.mark.parametrize("count", [0, 3])
     def test_nobody(self, count: int):

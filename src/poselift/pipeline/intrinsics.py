@@ -78,17 +78,23 @@ class ChosenCamera:
 
 
 def choose_camera(
-    options: CameraOptions, *, stated: Camera | None, size_wh: tuple[int, int] | None, reach: Sequence[float]
+    options: CameraOptions,
+    *,
+    stated: Camera | None,
+    size_wh: tuple[int, int] | None,
+    reach: Sequence[float],
+    assumed_focal: bool = False,
 ) -> ChosenCamera:
     """The camera from what the user says, else from what the file says, else from assumptions.
 
-    stated: the file's camera; size_wh: the image size that the file states; reach: largest x and y of the keypoints,
+    stated: the file's camera; assumed_focal: its focal length was assumed by whoever wrote the file, which holds for as
+    long as that camera is used; size_wh: the image size that the file states; reach: largest x and y of the keypoints,
     pixels. A stated pose in the world and lens distortion are kept where only the focal length is given anew.
     """
     if options.camera is not None:
         return ChosenCamera(camera=options.camera)
     if stated is not None and options.focal is None and options.fov is None:
-        return ChosenCamera(camera=stated)
+        return ChosenCamera(camera=stated, assumed_focal=assumed_focal)
     notes: tuple[str, ...] = ()
     size = options.image_size or size_wh or (None if stated is None else stated.size_wh)
     if size is None:

@@ -129,8 +129,10 @@ def _tracks(
 ) -> tuple[Sequence[Track], bool]:
     """The people of the input in the model's skeleton, and whether they are in a temporary file (tried if `store`)."""
 
+    stale = {*REFINED, SMOOTHED} | (set() if options.fps is None else {"assumed_fps"})
+
     def ready(clip: Clip) -> Clip:
-        meta = {k: v for k, v in clip.meta.items() if k not in (*REFINED, SMOOTHED)}
+        meta = {k: v for k, v in clip.meta.items() if k not in stale}
         return convert(clip.replace(p_root=None, root_cam=None, meta=meta), skeleton)
 
     if not isinstance(input, (str, Path)):

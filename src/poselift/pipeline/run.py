@@ -84,7 +84,8 @@ class Run:
             self.done += len(clip)
             if self.progress is not None:
                 self.progress(self.done, self.total)
-            clip = clip.replace(meta={**clip.meta, **said})
+            rest = {k: v for k, v in clip.meta.items() if k != "assumed_focal"}
+            clip = clip.replace(meta={**rest, **said})
             self.first = self.first or clip[:1]
             yield i, clip
 

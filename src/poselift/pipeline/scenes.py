@@ -82,7 +82,11 @@ def _scene(group: Sequence[_Member], options: CameraOptions, file: str) -> Scene
     """The people of one recording under one camera, each with a number of their own."""
     reach = np.max([m.survey.reach for m in group], axis=0).tolist()
     try:
-        chosen = choose_camera(options, stated=group[0].head.camera, size_wh=group[0].size_wh, reach=reach)
+        head = group[0].head
+        assumed = bool(head.meta.get("assumed_focal"))
+        chosen = choose_camera(
+            options, stated=head.camera, size_wh=group[0].size_wh, reach=reach, assumed_focal=assumed
+        )
     except InputError as error:
         raise InputError(str(error), file=file) from None
     tracks: list[Track] = [m.track for m in group]
