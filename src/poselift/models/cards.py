@@ -124,7 +124,8 @@ def readme_text(*, name: str, kind: str, family: str, config: Mapping[str, Any],
     lines += [f"license: {str(licence).lower()}"] if licence else []
     lines += ["---", "", f"# {name}", ""]
     lines += [str(card["summary"]), ""] if card.get("summary") else []
-    lines += [f"A `{family}` of poselift {_version()}, skeleton `{config.get('skeleton', 'not stated')}`.", ""]
+    layout = f", skeleton `{config['skeleton']}`" if "skeleton" in config else ""
+    lines += [f"A `{family}` of poselift {_version()}{layout}.", ""]
     for key, value in card.items():
         title = key.replace("_", " ").capitalize()
         if key == "summary":

@@ -8,8 +8,10 @@ from typing import Any
 from torch import nn
 
 from poselift.models.critics import CRITICS
+from poselift.models.images import IMAGE_POSES, IMAGE_ROOTS
 from poselift.models.lifters import LIFTERS
 from poselift.models.refiners import REFINERS
+from poselift.models.resnet import BACKBONES
 from poselift.models.roots import ROOTS
 
 __all__ = ["KINDS", "build_model", "kind_and_family"]
@@ -19,6 +21,9 @@ KINDS: dict[str, Mapping[str, tuple[type[Any], type[nn.Module]]]] = {
     "refiner": REFINERS,
     "root": ROOTS,
     "critic": CRITICS,
+    "image": IMAGE_POSES,
+    "image_root": IMAGE_ROOTS,
+    "backbone": BACKBONES,
 }
 """What a model can be: kind → {family: (config dataclass, network)}."""
 

@@ -3,7 +3,8 @@
 save_model(lifter, "runs/a/model", card={"summary": ..., "data_licence": ...})
 lifter = load_model("runs/a/model")          # or the name of embedded weights, or "hf:org/name[@revision]"
 
-A model is of a kind: a lifter, a refiner (`load_refiner`), a root model (`load_root`) or a critic (`load_critic`).
+A model is of a kind: a lifter, a refiner (`load_refiner`), a root model (`load_root`), a critic (`load_critic`), or of
+pictures: joints (`load_image`), roots (`load_image_root`), features (`load_backbone`).
 """
 
 from __future__ import annotations
@@ -34,14 +35,19 @@ from poselift.models.cards import (
 from poselift.models.cards import list_models as list_models
 from poselift.models.config_json import config_from_json, config_to_json
 from poselift.models.critics.base import Critic
+from poselift.models.images.base import ImagePose, ImageRoot
 from poselift.models.kinds import KINDS, kind_and_family
+from poselift.models.resnet import ResNet
 from poselift.storage.atomic import write_folder_aside
 
 __all__ = [
     "expected_shapes",
     "find_model",
     "list_models",
+    "load_backbone",
     "load_critic",
+    "load_image",
+    "load_image_root",
     "load_model",
     "load_refiner",
     "load_root",
@@ -97,6 +103,21 @@ def load_root(source: str | Path, *, device: torch.device | str = "cpu") -> Root
 def load_critic(source: str | Path, *, device: torch.device | str = "cpu") -> Critic:
     """The critic of a model folder, as `load_model` for lifters."""
     return cast(Critic, _load(source, "critic", device))
+
+
+def load_image(source: str | Path, *, device: torch.device | str = "cpu") -> ImagePose:
+    """The network from pictures to joints of a model folder, as `load_model` for lifters."""
+    return cast(ImagePose, _load(source, "image", device))
+
+
+def load_image_root(source: str | Path, *, device: torch.device | str = "cpu") -> ImageRoot:
+    """The network from pictures to roots of a model folder, as `load_model` for lifters."""
+    return cast(ImageRoot, _load(source, "image_root", device))
+
+
+def load_backbone(source: str | Path, *, device: torch.device | str = "cpu") -> ResNet:
+    """The backbone of a model folder, as `load_model` for lifters."""
+    return cast(ResNet, _load(source, "backbone", device))
 
 
 def _load(source: str | Path, kind: str, device: torch.device | str) -> nn.Module:
