@@ -34,8 +34,9 @@ class Lift:
     """Keypoint file or folder: native npz or JSON, COCO, OpenPose, AlphaPose, mmpose, MediaPipe, VideoPose3D, array."""
     out: Out
     """Folder for the results; made if it is not there."""
-    model: Annotated[str, arg(metavar="NAME|DIR")] = "default"
-    """Weights: a name of `poselift models`, a folder, or a Hugging Face repository."""
+    model: Annotated[str, arg(metavar="NAME|DIR")] = "auto"
+    """Weights: a name of `poselift models`, a folder, or a Hugging Face repository; auto: default-sequence for people
+    who are followed over several frames, default for single pictures."""
     refine: Chain = ()
     """Refiner that corrects the lifted poses: a name, a folder, or a Hugging Face repository; given again, the next."""
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
@@ -85,8 +86,9 @@ class Demo:
 
     out: Out = Path("out/demo")
     """Folder for the results."""
-    model: Annotated[str, arg(metavar="NAME|DIR")] = "default"
-    """Weights: a name of `poselift models`, a folder, or a Hugging Face repository."""
+    model: Annotated[str, arg(metavar="NAME|DIR")] = "auto"
+    """Weights: a name of `poselift models`, a folder, or a Hugging Face repository; auto: default-sequence for people
+    who are followed over several frames, default for single pictures."""
 
     def run(self) -> None:
         from poselift.pipeline.demo import demo

@@ -10,6 +10,7 @@ from poselift.data.cmu17 import load_motions, views
 from poselift.errors import InputError
 from poselift.metrics import mpjpe_mm, p_mpjpe_mm
 from poselift.pipeline.lift import Lifted, lift
+from poselift.pipeline.lifters import AUTO
 from poselift.structures import Clip
 
 __all__ = ["DEMO", "demo", "demo_clip"]
@@ -24,7 +25,7 @@ def demo_clip(camera: int = 1) -> Clip:
     return views([motion], noise=True)[camera]
 
 
-def demo(out: str | Path, *, model: str = "default") -> tuple[Lifted, dict[str, float]]:
+def demo(out: str | Path, *, model: str = AUTO) -> tuple[Lifted, dict[str, float]]:
     """Lift the demo clip into a folder; what was lifted, and its errors: per-frame means in millimetres."""
     clip = demo_clip()
     lifted = lift(clip, out=out, model=model, truth=[clip])

@@ -11,8 +11,8 @@ from poselift.errors import InputError, OutputError
 from poselift.formats import ReadOptions, read
 from poselift.models.base import Lifter, RootModel
 from poselift.models.devices import find_device
-from poselift.models.weights import load_model
 from poselift.pipeline.intrinsics import CameraOptions
+from poselift.pipeline.lifters import AUTO, SEQUENCES, choose_lifters
 from poselift.pipeline.outputs import choose_outputs
 from poselift.pipeline.pictures import check_pictures
 from poselift.pipeline.refine import REFINED, Refinable, choose_refinement
@@ -33,7 +33,7 @@ def lift(
     input: str | Path | Clip | Sequence[Clip],
     *,
     out: str | Path | None = None,
-    model: str | Path | Lifter = "default",
+    model: str | Path | Lifter = AUTO,
     refine: Refinable | Sequence[Refinable] | None = None,
     root_model: str | Path | RootModel | None = None,
     smooth: str | None = None,
@@ -54,7 +54,8 @@ def lift(
     """Lift 2D keypoints of people to metric 3D.
 
     input: a keypoint file or folder that `formats.read` knows, or Clips. out: folder for the files, None for none.
-    model: a name of `list_models`, a model folder, a Hub name, or a Lifter. refine: a refiner of its poses, likewise,
+    model: a name of `list_models`, a model folder, a Hub name, or a Lifter; "auto" is the embedded default of sequences
+    or of single pictures, whichever fits (`pipeline.lifters`). refine: a refiner of its poses, likewise,
     or several, one after the other; root_model: gives them the root, which is solved for otherwise. smooth: a name in
     `SMOOTHERS`, applied to what these give; smooth_hz: its cut-off, if not its own. skeleton, format, fps: what the
     input is, where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
@@ -82,15 +83,16 @@ def lift(
     result = Lifted()
     with timed(result, "model"):
         target = find_device(device)
-        lifter = (model if isinstance(model, Lifter) else load_model(model)).to(target).eval()
-        refining = choose_refinement(refine, root_model, lifter=lifter, source=model, device=target)
+        lifters = choose_lifters(model, target)
+        lifter, known = lifters.sequences, SEQUENCES if model == AUTO else model
+        refining = choose_refinement(refine, root_model, lifter=lifter, source=known, device=target)
     with timed(result, "read"):
         store = names == ["npz"] and smoothing is None
         tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=store)
         scenes = make_scenes(tracks, cameras, file=source)
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
-    run = Run(scenes, lifter, refining, smoothing, target, batch, progress, result)
+    run = Run(scenes, lifters, refining, smoothing, target, batch, progress, result)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:

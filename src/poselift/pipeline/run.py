@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from poselift.formats.write_npz import open_poses
-from poselift.models.base import Lifter
+from poselift.pipeline.lifters import Lifters
 from poselift.pipeline.outputs import OUTPUTS, Caption, write_output
 from poselift.pipeline.refine import Refining
 from poselift.pipeline.scenes import Scene
@@ -53,7 +53,7 @@ class Run:
     def __init__(
         self,
         scenes: Sequence[Scene],
-        lifter: Lifter,
+        lifters: Lifters,
         refining: Refining | None,
         smoothing: Smoothing | None,
         device: torch.device,
@@ -61,7 +61,7 @@ class Run:
         progress: Callable[[int, int], None] | None,
         result: Lifted,
     ) -> None:
-        self.scenes, self.lifter, self.refining, self.device = scenes, lifter, refining, device
+        self.scenes, self.lifters, self.refining, self.device = scenes, lifters, refining, device
         self.smoothing = smoothing
         self.batch, self.progress, self.result = batch, progress, result
         self.total, self.done = sum(s.frames for s in scenes), 0
@@ -72,22 +72,23 @@ class Run:
         cameras = [scene.camera.camera] * len(scene.tracks)
         said = {"assumed_focal": True} if scene.camera.assumed_focal else {}
         said |= {} if self.refining is None else self.refining.meta
-        for i, clip in lift_tracks(
-            self.lifter,
-            scene.tracks,
-            scene.surveys,
-            cameras,
-            refine=self.refining,
-            batch=self.batch,
-            device=self.device,
-        ):
-            self.done += len(clip)
-            if self.progress is not None:
-                self.progress(self.done, self.total)
-            rest = {k: v for k, v in clip.meta.items() if k != "assumed_focal"}
-            clip = clip.replace(meta={**rest, **said})
-            self.first = self.first or clip[:1]
-            yield i, clip
+        for lifter, a, b in self.lifters.groups(scene.tracks):
+            for i, clip in lift_tracks(
+                lifter,
+                scene.tracks[a:b],
+                scene.surveys[a:b],
+                cameras[a:b],
+                refine=self.refining,
+                batch=self.batch,
+                device=self.device,
+            ):
+                self.done += len(clip)
+                if self.progress is not None:
+                    self.progress(self.done, self.total)
+                rest = {k: v for k, v in clip.meta.items() if k != "assumed_focal"}
+                clip = clip.replace(meta={**rest, **said})
+                self.first = self.first or clip[:1]
+                yield a + i, clip
 
     def lift(self, scene: Scene) -> list[Clip]:
         """The scene's people, lifted, in memory."""
@@ -133,6 +134,7 @@ class Run:
                 f"In {self.total - seen:,} frames nobody was seen (fewer than {MIN_JOINTS} joints): "
                 "their confidence is 0, their pose leads from the last one seen to the next."
             )
+        lines += self.lifters.notes([t for s in self.scenes for t in s.tracks])
         lines += self.refined()
         lines += dict.fromkeys(n for s in self.scenes for n in s.camera.notes)
         return [*lines, *standard_notes([self.first])] if self.first is not None else lines
