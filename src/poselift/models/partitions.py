@@ -78,7 +78,8 @@ class Partitions(nn.Module):
         joints, places = len(x), x.shape[1:3]
         x = x.flatten(1, 2)  # j n i
         y = torch.baddbmm(offset[:, None], x * self.own, weight[0].mT.expand(joints, -1, -1))
-        mixed = (self.mix @ x.flatten(1)).unflatten(1, x.shape[1:])
+        mixed = (self.mix @ x.flatten(1)).unflatten(1, x.shape[1:]).to(y.dtype)
+        weight = weight.to(y.dtype)  # under autocast y is narrower than the weights
         for k, part in enumerate(mixed.split(self.counts), 1):
             if len(part) == joints:
                 y.flatten(0, 1).addmm_(part.flatten(0, 1), weight[k].mT)
