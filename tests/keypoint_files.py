@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from motion_fixtures import CMU, lifted_clip, walk
-from poselift.formats import ReadOptions, write_bvh, write_npz
+from poselift.formats import ReadOptions, write_bvh, write_npz, write_trc
 from poselift.formats.motion_npz import write_motion
 from poselift.formats.openpose import _COCO18
 from poselift.structures import SKELETONS, skeleton
@@ -210,6 +210,11 @@ def bvh(folder: Path) -> Example:
     return Example(path=next(folder.glob("*.bvh")), fps=120)
 
 
+def trc(folder: Path) -> Example:
+    write_trc.write([lifted_clip()], folder / "walk.trc")
+    return Example(path=next(folder.glob("*.trc")), fps=120)
+
+
 def asfamc(folder: Path) -> Example:
     return Example(path=CMU / "subjects/02", fps=120)
 
@@ -218,6 +223,6 @@ EXAMPLES: dict[str, Callable[[Path], Example]] = {
     "poses-npz": poses_npz, "poses-json": poses_json, "videopose3d-2d": videopose3d_2d,
     "videopose3d-3d": videopose3d_3d, "gluon": gluon, "openpose": openpose, "mmpose": mmpose, "mediapipe": mediapipe,
     "alphapose": alphapose, "coco": coco, "motionbert-pkl": motionbert, "array": array, "motion-npz": motion_npz,
-    "bvh": bvh, "asfamc": asfamc,
+    "bvh": bvh, "asfamc": asfamc, "trc": trc,
 }  # fmt: skip
 """One example for every entry of `READERS`."""

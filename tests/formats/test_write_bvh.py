@@ -13,7 +13,8 @@ from poselift.errors import InputError
 from poselift.formats import WRITERS, read_motion
 from poselift.formats.bvh import BVH_NAMES
 from poselift.formats.bvh_file import forward, parse_bvh
-from poselift.formats.write_bvh import bone_lengths, constant_bones, filled, frame_grid, write
+from poselift.formats.rig import bone_lengths, constant_bones, filled, frame_grid
+from poselift.formats.write_bvh import write
 from poselift.structures import Clip, skeleton
 
 H36M = skeleton("h36m17")

@@ -60,7 +60,7 @@ class Lift:
     image_size: Size = None
     """Image width and height in pixels where the file does not say them."""
     formats: Annotated[str, arg(metavar="LIST")] = ""
-    """What to write, with commas: npz,json,csv,bvh,html,png (all of them where nothing is said)."""
+    """What to write, with commas: npz,json,csv,bvh,html,png (these where nothing is said), glb,trc,mot,c3d."""
     batch: Annotated[int, arg(metavar="N")] = 4096
     """Frames lifted at once."""
     device: Name = None

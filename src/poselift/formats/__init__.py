@@ -43,6 +43,7 @@ READERS: dict[str, Reader] = {
         ),
         Reader(name="bvh", module=_HERE + "bvh", gives="motion", summary="BVH with joint names in common use"),
         Reader(name="asfamc", module=_HERE + "asfamc", gives="motion", summary="CMU's ASF/AMC: .amc file or folder"),
+        Reader(name="trc", module=_HERE + "trc", gives="motion", summary="TRC of OpenSim, markers named as joints"),
         Reader(name="array", module=_HERE + "array", summary=".npy or plain .npz array (frames, joints, 2 or 3)"),
     )
 }
@@ -57,6 +58,35 @@ WRITERS: dict[str, Writer] = {
         Writer(name="csv", suffix=".csv", module=_HERE + "write_csv", summary="a table with comment lines (#) on top"),
         Writer(
             name="bvh", suffix=".bvh", module=_HERE + "write_bvh", summary="animation, one file per person (cm, y up)"
+        ),
+        Writer(
+            name="glb",
+            suffix=".glb",
+            module=_HERE + "write_glb",
+            asked=True,
+            summary="animation in glTF 2.0: skinned figures of all people (m, y up)",
+        ),
+        Writer(
+            name="trc",
+            suffix=".trc",
+            module=_HERE + "write_trc",
+            asked=True,
+            summary="OpenSim markers, one file per person (mm, y up)",
+        ),
+        Writer(
+            name="mot",
+            suffix=".mot",
+            module=_HERE + "write_mot",
+            asked=True,
+            summary="OpenSim coordinates, one file per person (degrees, m, y up)",
+        ),
+        Writer(
+            name="c3d",
+            suffix=".c3d",
+            module=_HERE + "write_c3d",
+            asked=True,
+            library="ezc3d",
+            summary="motion-capture points with residuals (mm, z up)",
         ),
     )
 }

@@ -13,13 +13,14 @@ tables cost nothing.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from poselift.errors import InputError
+from poselift.errors import InputError, MissingExtraError
 from poselift.storage.text import release_json
 from poselift.structures import Camera, Clip, Motion, Skeleton, skeleton
 
@@ -107,13 +108,23 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True)
 class Writer:
-    """One row of `WRITERS`; `module` has `write(clips, path)`."""
+    """One row of `WRITERS`; `module` has `write(clips, path)`.
+
+    asked: written only where somebody asks for it by name; library: what it needs, of the extra `export`.
+    """
 
     name: str
     suffix: str
     summary: str
     module: str
+    asked: bool = False
+    library: str | None = None
 
     def write(self, clips: list[Clip], path: str | Path) -> list[Path]:
-        """Write a scene; returns the files made. Raises `OutputError` where one cannot be; never half a file."""
+        """Write a scene; returns the files made. Raises `OutputError` where one cannot be; never half a file.
+
+        Raises `MissingExtraError` where the library is not installed.
+        """
+        if self.library is not None and importlib.util.find_spec(self.library) is None:
+            raise MissingExtraError(self.library, "export", f"writing {self.suffix}")
         return importlib.import_module(self.module).write(clips, Path(path))

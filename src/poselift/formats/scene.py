@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from poselift.errors import InputError
 from poselift.structures import Camera, Clip, Skeleton
 
-__all__ = ["AXES", "UNITS", "facts", "plain", "shared_camera", "shared_skeleton"]
+__all__ = ["AXES", "UNITS", "check_lifted", "facts", "one_file_each", "plain", "shared_camera", "shared_skeleton"]
 
 UNITS = "metres; kp_img in pixels, (0, 0) is the centre of the top-left pixel"
 AXES = "of the camera: x right, y down, z forward (OpenCV)"
@@ -40,6 +41,28 @@ def shared_skeleton(clips: Sequence[Clip]) -> Skeleton:
         if len(clip):
             ends[clip.track_id] = int(clip.frame_numbers[-1])
     return first
+
+
+def one_file_each(clips: Sequence[Clip], path: Path) -> dict[Path, Clip]:
+    """Where each person goes in formats that hold one: poses.bvh gives poses_track0.bvh, poses_track1.bvh, …
+
+    Raises `InputError` for a clip without lifted frames.
+    """
+    jobs: dict[Path, Clip] = {}
+    for clip in clips:
+        check_lifted(clip)
+        name, again = f"{path.stem}_track{clip.track_id}", 1
+        while (target := path.with_name(name + path.suffix)) in jobs:
+            again += 1
+            name = f"{path.stem}_track{clip.track_id}_{again}"
+        jobs[target] = clip
+    return jobs
+
+
+def check_lifted(clip: Clip) -> None:
+    """Raises `InputError` for a clip without lifted frames."""
+    if clip.p_root is None or not len(clip):
+        raise InputError(field=f"track {clip.track_id}", expected="lifted poses", found="none")
 
 
 def shared_camera(clips: Sequence[Clip]) -> Camera | None:

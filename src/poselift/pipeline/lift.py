@@ -60,7 +60,7 @@ def lift(
     `SMOOTHERS`, applied to what these give; smooth_hz: its cut-off, if not its own. skeleton, format, fps: what the
     input is, where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
     image_size (width, height): what is known of the camera; `pipeline.intrinsics` says what is assumed otherwise.
-    formats: names in `OUTPUTS`; None writes all that can be. batch: frames at once. truth: the true motion, drawn into
+    formats: names in `OUTPUTS`; None writes the usual ones. batch: frames at once. truth: the true motion, drawn into
     page and contact sheet. progress(done, total) in frames.
 
     The clips have p_root (t, 17, 3) metres in the camera's axes minus the root, root_cam (t, 3) metres, the camera, and
@@ -104,15 +104,16 @@ def lift(
                 else:
                     run.write(scene, aside / scene.name, names, truth)
         result.files = {k: [Path(out) / f.relative_to(aside) for f in files] for k, files in result.files.items()}
-        _drop_stale(result.files.get("bvh", []))
+        _drop_stale(result.files)
     result.notes = [*run.notes(), *left_out]
     return result
 
 
-def _drop_stale(written: list[Path]) -> None:
-    """Remove the animations of people whom an earlier result in the same folders had and this one has not."""
-    for folder in {f.parent for f in written}:
-        for file in folder.glob("poses_track*.bvh"):
+def _drop_stale(files: Mapping[str, list[Path]]) -> None:
+    """Remove the files of people whom an earlier result in the same folders had and this one has not."""
+    written = {f for made in files.values() for f in made}
+    for folder, suffix in {(f.parent, f.suffix) for f in written if f.stem.startswith("poses_track")}:
+        for file in folder.glob(f"poses_track*{suffix}"):
             if file not in written:
                 file.unlink()
 

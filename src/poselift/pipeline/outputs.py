@@ -25,13 +25,17 @@ class Caption:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A row of `OUTPUTS`: `write(clips, path, caption)`; `library` of the extra `extra` is needed for it."""
+    """A row of `OUTPUTS`: `write(clips, path, caption)`; `library` of the extra `extra` is needed for it.
+
+    asked: written only where it is named.
+    """
 
     file: str
     summary: str
     write: Callable[[list[Clip], Path, Caption], object]
     library: str | None = None
     extra: str = "view"
+    asked: bool = False
 
     @property
     def available(self) -> bool:
@@ -51,28 +55,32 @@ def _sheet(clips: list[Clip], path: Path, caption: Caption) -> object:
 
 
 OUTPUTS: dict[str, Output] = {
-    name: Output(file="poses" + w.suffix, summary=w.summary, write=lambda clips, path, _, w=w: w.write(clips, path))
+    name: Output(
+        file="poses" + w.suffix, summary=w.summary, write=lambda clips, path, _, w=w: w.write(clips, path),
+        library=w.library, extra="export", asked=w.asked,
+    )
     for name, w in WRITERS.items()
 } | {
     "html": Output(
         file="index.html", summary="3D scene with a time line: open it in a browser", write=_page, library="viser"
     ),
     "png": Output(file="contact_sheet.png", summary="a few moments in 2D and 3D", write=_sheet, library="matplotlib"),
-}
+}  # fmt: skip
 
 
 def choose_outputs(wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """Names to write and notes. None: all that can be; a missing extra is then a note, else `MissingExtraError`.
+    """Names to write and notes. None: the usual ones; a missing extra is then a note, else `MissingExtraError`.
 
     Raises `InputError` for an unknown name.
     """
     if wanted is None:
-        missing = [n for n, o in OUTPUTS.items() if not o.available]
+        usual = [n for n, o in OUTPUTS.items() if not o.asked]
+        missing = [n for n in usual if not OUTPUTS[n].available]
         notes = [
             f"{OUTPUTS[n].file} left out: it needs {OUTPUTS[n].library} (pip install 'poselift[{OUTPUTS[n].extra}]')"
             for n in missing
         ]
-        return [n for n in OUTPUTS if n not in missing], notes
+        return [n for n in usual if n not in missing], notes
     if not wanted:
         raise InputError(field="formats", expected=f"some of {', '.join(OUTPUTS)}", found="none")
     for name in wanted:
