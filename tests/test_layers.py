@@ -1,6 +1,6 @@
 """Imports point down only and rooms of one level never see each other, lazy imports and tables included.
 
-errors → {storage, geometry} → structures → {formats, losses, metrics, models} → {data, detect, view} →
+errors → {storage, geometry} → structures → {formats, losses, metrics, models, video} → {data, detect, view} →
 {train, pipeline} → cli, lowest first. The package's own `__init__` is above all of them.
 """
 
@@ -22,7 +22,7 @@ LEVELS = (
     {"errors"},
     {"storage", "geometry"},
     {"structures"},
-    {"formats", "losses", "losses_adversarial", "metrics", "models"},
+    {"formats", "losses", "losses_adversarial", "metrics", "models", "video"},
     {"data", "detect", "view"},
     {"train", "pipeline"},
     {"cli"},

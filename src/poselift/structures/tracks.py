@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["link"]
+from poselift.errors import InputError
+
+__all__ = ["Tracker", "link"]
 
 _FAR = 1e6
 
@@ -42,19 +44,46 @@ def link(
     if len(numbers) == len(rows):
         ids[rows] = 0
         return ids
-    poses = np.where(there[..., None], kp_img, np.nan).astype(np.float64)
-    tracks: list[_Track] = []
-    count = 0
+    tracker = Tracker(max_gap=max_gap, max_distance=max_distance)
     for number, group in zip(numbers.tolist(), np.split(rows, starts[1:]), strict=True):
-        tracks = [t for t in tracks if number - t.frame <= max_gap]
-        for row, track in _pairs(tracks, poses, group, number, max_distance):
+        ids[group] = tracker.see(number, kp_img[group], conf[group])
+    return ids
+
+
+class Tracker:
+    """The same frame by frame, for people who are found while a video is being read.
+
+    max_gap and max_distance are those of `link`. What was decided for a frame stays.
+    """
+
+    def __init__(self, *, max_gap: int, max_distance: float = 0.6) -> None:
+        self.max_gap, self.max_distance = max_gap, max_distance
+        self._tracks: list[_Track] = []
+        self._count = 0
+        self._last: int | None = None
+
+    def see(
+        self, number: int, kp_img: Float[np.ndarray, "n j 2"], conf: Float[np.ndarray, "n j"]
+    ) -> Int[np.ndarray, " n"]:
+        """Track id (n,) of each detection in frame `number`, which must be later than all before; -1 for nobody.
+
+        Raises `InputError` for a frame out of order.
+        """
+        if self._last is not None and number <= self._last:
+            raise InputError(field="frame numbers", expected=f"more than {self._last}", found=number)
+        self._last = number
+        there = (conf > 0) & np.isfinite(kp_img).all(-1)
+        poses = np.where(there[..., None], kp_img, np.nan).astype(np.float64)
+        ids = np.full(len(poses), -1, np.int64)
+        self._tracks = [t for t in self._tracks if number - t.frame <= self.max_gap]
+        for row, track in _pairs(self._tracks, poses, np.flatnonzero(there.any(1)), number, self.max_distance):
             if track is None:
-                track = _Track(id=count)
-                tracks.append(track)
-                count += 1
+                track = _Track(id=self._count)
+                self._tracks.append(track)
+                self._count += 1
             track.see(poses[row], number)
             ids[row] = track.id
-    return ids
+        return ids
 
 
 @dataclass(kw_only=True)

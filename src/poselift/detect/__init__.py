@@ -1,0 +1,53 @@
+"""People and their 2D joints from pixels: the table `DETECTORS`.
+
+A detector is one file with a class that fits `detect.base.Detector` and a function `build(options)`, and one line here.
+Libraries and model files are loaded when a detector is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from poselift.detect.base import Detector, DetectorOptions, Person
+from poselift.errors import unknown_name
+
+__all__ = ["DETECTORS", "Detector", "DetectorEntry", "DetectorOptions", "Person", "build_detector"]
+
+_HERE = "poselift.detect."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorEntry:
+    """A row of `DETECTORS`: `module` has `build(options)`; licence is that of the model files."""
+
+    module: str
+    summary: str
+    licence: str
+
+    def build(self, options: DetectorOptions) -> Detector:
+        return importlib.import_module(self.module).build(options)
+
+
+DETECTORS: dict[str, DetectorEntry] = {
+    "mediapipe": DetectorEntry(
+        module=_HERE + "mediapipe",
+        summary="MediaPipe pose landmarks, 33 joints; best for one person; fetched once (36 MB)",
+        licence="Apache-2.0",
+    ),
+    "rtmpose": DetectorEntry(
+        module=_HERE + "rtmpose",
+        summary="your ONNX files: RTMDet or YOLOX for people, RTMPose for joints; any number of people",
+        licence="that of your files",
+    ),
+    "given": DetectorEntry(
+        module=_HERE + "given", summary="your own keypoint file for this video, in any known format", licence="yours"
+    ),
+}
+
+
+def build_detector(name: str, options: DetectorOptions | None = None) -> Detector:
+    """The detector of that name, ready to work. Raises `InputError`, `MissingExtraError`."""
+    if name not in DETECTORS:
+        raise unknown_name("detector", name, DETECTORS)
+    return DETECTORS[name].build(options or DetectorOptions())
