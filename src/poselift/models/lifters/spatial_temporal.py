@@ -2,13 +2,16 @@
 
     q_t = spatial lifter of frame t, turned into the camera's axes            s_t = its input, q_t, where the person is
     x = W_in · s;   for filter i = 0 … n-1, dilation d_i = w0 … w_{i-1}:   x = x[middle frame] + W2 GELU(W1 [LN(x)]_w,d)
-    p_t = q_t + W_out · LN(x), root subtracted;   receptive field = w0 w1 … w_{n-1}
+    a = softmax(W_k · LN(x)) over the taps k, for each joint by itself;   receptive field = w0 w1 … w_{n-1}
+    p_t = Σ_k a_k q_{t+k} + W_out · LN(x), root subtracted
 
 The two-stage plan of PoseFormer (Zheng et al., ICCV 2021) and SmoothNet (Zeng et al., ECCV 2022), with the dilated
-filters of VideoPose3D (Pavllo et al., CVPR 2019) as the second stage. Each frame is looked at once, whatever the
-length, and poses meet in the camera's axes, in which they change smoothly however the aim at the person jumps. The
-spatial network is taken from a trained model and stays as it is (`train.encoded`); untrained, the second stage changes
-nothing.
+filters of VideoPose3D (Pavllo et al., CVPR 2019) in the second stage, which predicts for each joint and frame how to
+average the poses around (kernel prediction: Jia et al., "Dynamic filter networks", NeurIPS 2016) and what to add.
+Averaging is what takes noise out: the same network without it, 43.5 mm after 1000 steps, stood at 38.7 with it after
+150 (det validation; the spatial network alone: 50.5). Each frame is looked at once, whatever the length, and poses meet
+in the camera's axes, in which they change smoothly however the aim at the person jumps. The spatial network is taken
+from a trained model and stays as it is (`train.encoded`).
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ class SpatialTemporalConfig(LifterConfig):
     """Frames that each filter over time sees, odd numbers; their product is the receptive field."""
     channels: int = 256
     """Features of every frame in the temporal network."""
+    taps: int = 27
+    """Frames that a pose is an average of, an odd number."""
     causal: bool = False
     """See no frame after the one that the output stands for."""
 
@@ -74,7 +79,9 @@ class SpatialTemporal(Lifter):
 
     def __init__(self, config: SpatialTemporalConfig) -> None:
         super().__init__(config)
-        require(config, channels=(1, 65_536))
+        require(config, channels=(1, 65_536), taps=(1, math.prod(config.filter_widths)))
+        if config.taps % 2 == 0:
+            raise InputError(field="model taps", expected="an odd number", found=config.taps)
         for name in ("skeleton", "input_frame", "confidence", "scale_feature"):
             of, own = getattr(config.spatial, name), getattr(config, name)
             if of != own:
@@ -89,9 +96,14 @@ class SpatialTemporal(Lifter):
         self.w_in = nn.Linear(features, config.channels)
         self.filters = nn.ModuleList(_Filter(span, config.channels) for span in found)
         self.norm = nn.LayerNorm(config.channels)
-        self.w_out = nn.Linear(config.channels, 3 * len(self.skeleton))
-        nn.init.zeros_(self.w_out.weight)
-        nn.init.zeros_(self.w_out.bias)
+        joints, taps = len(self.skeleton), config.taps
+        self.w_k, self.w_out = nn.Linear(config.channels, joints * taps), nn.Linear(config.channels, 3 * joints)
+        for layer in (self.w_k, self.w_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.here = taps - 1 if config.causal else taps // 2  # the tap of the frame that the output stands for
+        with torch.no_grad():  # begins as a Gaussian over a few frames
+            self.w_k.bias += (-0.5 * ((torch.arange(taps) - self.here) / 1.5) ** 2).clamp_min(-8).repeat(joints)
 
     def encode(
         self,
@@ -115,7 +127,11 @@ class SpatialTemporal(Lifter):
         x = self.w_in(torch.cat((flat, kp_norm[..., 0, n:-6], kp_norm[..., 0, -3:]), -1))  # b t c
         for one in self.filters:
             x = one(x)
-        p = self.output_frames(p) + self.w_out(self.norm(x)).unflatten(-1, (-1, 3))
+        x = self.norm(x)
+        t, first = x.shape[1], (self.receptive_field - 1) // (1 if self.causal else 2) - self.here
+        weight = self.w_k(x).unflatten(-1, (-1, self.config.taps)).to(p.dtype).softmax(-1)  # b t j k
+        added = self.w_out(x).unflatten(-1, (-1, 3))
+        p = sum((weight[..., k, None] * p[:, first + k : first + k + t] for k in range(self.config.taps)), added)
         root = self.skeleton.root
         return p - p[..., root : root + 1, :]
 
