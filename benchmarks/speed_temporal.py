@@ -23,6 +23,7 @@ from torch import Tensor
 from poselift.models.lifters.temporal_conv import TemporalConv, TemporalConvConfig
 from poselift.models.predict import lift_frames
 from poselift.models.streaming import CausalLifter
+from poselift.train.steps import set_bn_momentum
 
 WINDOWS = 16
 """How many windows are timed one by one, and how many make a batch."""
@@ -36,7 +37,7 @@ def prepared(widths: tuple[int, ...], channels: int) -> TemporalConv:
     """An untrained lifter, as it would be for use, with running statistics that are not those of an empty network."""
     torch.manual_seed(0)
     lifter = TemporalConv(TemporalConvConfig(filter_widths=widths, channels=channels, causal=True))
-    lifter.set_bn_momentum(1.0)
+    set_bn_momentum(lifter, 1.0)
     with torch.no_grad():
         lifter.train()(torch.randn(1, lifter.receptive_field + 63, 17, 2))
     return lifter.eval()

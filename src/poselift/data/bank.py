@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from poselift.errors import InputError
 from poselift.structures import Clip, Motion, Skeleton
 
 __all__ = ["Batch", "ClipBank", "MotionBank", "Statistics"]
+
+
+_Kind = TypeVar("_Kind", bound="Batch")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +46,10 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def part(self: _Kind, index: Any) -> _Kind:
+        """The samples of an index, a slice or a mask."""
+        return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def as_dict(self) -> dict[str, Tensor]:
         return {f.name: getattr(self, f.name) for f in fields(self)}

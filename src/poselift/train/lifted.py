@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,6 @@ class LiftedBatch(Batch):
 
     pose: Tensor
     at: Tensor
-
-    def part(self, index: Any) -> LiftedBatch:
-        return LiftedBatch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 class Lifted:

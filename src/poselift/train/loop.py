@@ -22,11 +22,11 @@ from poselift.data.bank import Batch
 from poselift.errors import InputError, PoseliftError
 from poselift.train.checkpoint import load_state, save_state, to_device
 from poselift.train.journal import Journal
-from poselift.train.objectives import Objective
+from poselift.train.objectives import Objective, Progressive
 from poselift.train.opponent import Adversarial, Opponent
 from poselift.train.recipes import Recipe, check_recipe
 from poselift.train.selection import MODEL, Best
-from poselift.train.steps import RunningMean, make_optimizer, step_seed
+from poselift.train.steps import RunningMean, make_optimizer, set_bn_momentum, step_seed
 
 __all__ = ["NotFiniteError", "TrainOptions", "train"]
 
@@ -187,8 +187,10 @@ class _Run:
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         plan, other = self.recipe.schedule, {}
+        if isinstance(self.objective, Progressive):
+            self.objective.part = self.step / self.total
+        set_bn_momentum(self.module, plan.bn_momentum_at(self.step - self.stage * plan.steps))
         if self.opponent is not None:
-            self.opponent.objective.part = self.step / self.total
             drawn = 0 if self.options.overfit else self.step
             other = self.opponent.train(drawn, plan.batch, self.lr(self.step), self.recipe.seed)
         torch.manual_seed(step_seed(self.recipe.seed, self.step, 1))  # dropout

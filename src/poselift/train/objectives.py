@@ -24,7 +24,7 @@ from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
 from poselift.train.statistics import fit_statistics
 
-__all__ = ["LossName", "Objective", "Supervised", "SupervisedConfig", "validation_clips"]
+__all__ = ["LossName", "Objective", "Progressive", "Supervised", "SupervisedConfig", "validation_clips"]
 
 LossName = Literal["mse", "l1", "mpjpe"]
 
@@ -85,6 +85,14 @@ def validation_clips(data: DataConfig, lifter: Lifter) -> list[Clip]:
     if lifter.single_frame:
         return dataset_clips(data, "validation", data.validation_every)
     return dataset_clips(data, "validation")[:: data.validation_every]
+
+
+@runtime_checkable
+class Progressive(Protocol):
+    """An objective that changes with training. part: how much of the run is done, 0 to 1, told by the loop before each
+    step."""
+
+    part: float
 
 
 @dataclass(frozen=True, kw_only=True)

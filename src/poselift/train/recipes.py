@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from poselift.data.datasets import DataConfig
 from poselift.errors import InputError, unknown_name
-from poselift.metrics import FIGURES
 from poselift.models.base import LifterConfig, RefinerConfig
 from poselift.models.lifters.lcn import LCNConfig
 from poselift.models.lifters.repnet import RepNetConfig
@@ -24,65 +22,17 @@ from poselift.models.lifters.ugcn import UGCNConfig
 from poselift.models.refiners.erd import ResidualDescentConfig
 from poselift.models.refiners.erd_look import LookDescentConfig
 from poselift.models.refiners.gauss_newton import GaussNewtonConfig
+from poselift.models.roots.trajectory import TrajectoryConfig
 from poselift.train.adversarial import RepNetObjectiveConfig
 from poselift.train.descent import DescentConfig
 from poselift.train.encoded import EncodedConfig
 from poselift.train.fitting import FittingConfig
 from poselift.train.lifted import LiftedConfig
 from poselift.train.objectives import SupervisedConfig
+from poselift.train.schedule import Schedule
+from poselift.train.semi_supervised import SemiSupervisedConfig
 
 __all__ = ["RECIPES", "Recipe", "Schedule", "check_recipe", "recipe"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Optimiser, learning rate and length of a run."""
-
-    steps: int = 20_000
-    """Optimiser steps (of each stage, where the objective has several)."""
-    batch: int = 1024
-    """Samples of a step, over all processes together."""
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """Optimiser."""
-    amsgrad: bool = False
-    """AMSGrad variant of Adam."""
-    lr: float = 1e-3
-    """Learning rate at its highest."""
-    weight_decay: float = 0.0
-    """Weight decay (decoupled for AdamW)."""
-    decay: Literal["constant", "cosine", "exponential", "staircase"] = "exponential"
-    """Learning rate over time; exponential and staircase multiply by `gamma` every `decay_steps`."""
-    gamma: float = 0.96
-    """Factor of exponential and staircase decay."""
-    decay_steps: int = 1000
-    """Steps for one factor `gamma`."""
-    warmup: int = 0
-    """Steps of linear warm-up."""
-    clip_norm: float = 0.0
-    """Largest gradient norm; 0 for no clipping."""
-    ema: float = 0.0
-    """Decay of the running mean of the weights that is evaluated and saved; 0 for none."""
-    validate_every: int = 1000
-    """Steps between validations; the best one is kept."""
-    save_every: int = 500
-    """Steps between checkpoints to resume from."""
-    log_every: int = 50
-    """Steps between log lines."""
-    metric: str = "mpjpe_mm"
-    """Validation figure that selects the model: lower is better."""
-
-    def lr_at(self, step: int) -> float:
-        """Learning rate of a step (0-based)."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        if self.decay == "cosine":
-            done = (step - self.warmup) / max(1, self.steps - self.warmup)
-            return self.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        if self.decay == "exponential":
-            return self.lr * self.gamma ** (step / self.decay_steps)
-        if self.decay == "staircase":
-            return self.lr * self.gamma ** (step // self.decay_steps)
-        return self.lr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +45,9 @@ class Recipe:
     """The network."""
     data: DataConfig = field(default_factory=DataConfig)
     """What it learns from."""
-    objective: SupervisedConfig | EncodedConfig | DescentConfig | FittingConfig | RepNetObjectiveConfig = field(
-        default_factory=SupervisedConfig
-    )
+    objective: (
+        SupervisedConfig | EncodedConfig | SemiSupervisedConfig | DescentConfig | FittingConfig | RepNetObjectiveConfig
+    ) = field(default_factory=SupervisedConfig)
     """What it minimises."""
     schedule: Schedule = field(default_factory=Schedule)
     """How long and how fast."""
@@ -154,6 +104,26 @@ def _ugcn(summary: str, motion: float) -> Recipe:
         schedule=Schedule(
             steps=2500, batch=8, optimizer="adamw", lr=3e-3, weight_decay=1e-5, decay="cosine", warmup=100,
             validate_every=1250, save_every=500,
+        ),
+    )  # fmt: skip
+
+
+def _tenth(summary: str, *, unlabelled: bool) -> Recipe:
+    """VideoPose3D's training with 3D for a tenth of the data: the same network, steps and labelled samples either way.
+
+    Published: 1024 channels, 60 epochs. Detections, because whoever has no 3D has no exact keypoints either. So short a
+    run is better warmed up long: the unlabelled can correct poses that are about right, not those that are not.
+    """
+    return Recipe(
+        summary=summary,
+        model=TemporalConvConfig(channels=256),
+        data=DataConfig(input="det", frames=27, flip=True, validation_every=4),
+        objective=SemiSupervisedConfig(
+            root=TrajectoryConfig(channels=256, dropout=0.0), labelled=0.1, unlabelled=unlabelled, warmup=0.5
+        ),
+        schedule=Schedule(
+            steps=1600, batch=64, amsgrad=True, decay="staircase", gamma=0.95, decay_steps=27,
+            bn_momentum=(0.1, 0.001), validate_every=400, save_every=400,
         ),
     )  # fmt: skip
 
@@ -219,6 +189,13 @@ RECIPES: dict[str, Recipe] = {
             validate_every=1000,
         ),
     ),
+    "temporal-semi": _tenth(
+        "Temporal convolutions, 27 frames: 3D of performers with a tenth of the frames, 2D of the others",
+        unlabelled=True,
+    ),
+    "temporal-tenth": _tenth(
+        "Temporal convolutions, 27 frames: that tenth alone, to compare with temporal-semi", unlabelled=False
+    ),
     "repnet": Recipe(
         summary="RepNet, Wandt & Rosenhahn 2019, PyTorch adaptation: 2D of some performers, 3D of others, no pairs",
         model=RepNetConfig(),
@@ -266,25 +243,14 @@ RECIPES: dict[str, Recipe] = {
 
 def check_recipe(recipe: Recipe) -> None:
     """Raises `InputError` for numbers that no run can have, before anything is written."""
-    plan, data = recipe.schedule, recipe.data
-    counts = {f"schedule.{n}": getattr(plan, n) for n in ("steps", "batch", "decay_steps")}
-    counts |= {f"schedule.{n}": getattr(plan, n) for n in ("validate_every", "save_every", "log_every")}
-    counts |= {f"data.{n}": getattr(data, n) for n in ("validation_every", "train_every")}
-    for key, value in counts.items():
-        if value < 1:
-            raise InputError(field=key, expected="1 or more", found=value)
+    data = recipe.data
+    for name in ("validation_every", "train_every"):
+        if getattr(data, name) < 1:
+            raise InputError(field=f"data.{name}", expected="1 or more", found=getattr(data, name))
     data.windows()
-    if not (math.isfinite(plan.lr) and plan.lr > 0):
-        raise InputError(field="schedule.lr", expected="a positive number", found=plan.lr)
+    recipe.schedule.check()
     if isinstance(recipe.objective, LiftedConfig):
         _check_lifted(recipe.objective)
-    for name in ("weight_decay", "warmup", "clip_norm"):
-        if not (math.isfinite(getattr(plan, name)) and getattr(plan, name) >= 0):
-            raise InputError(field=f"schedule.{name}", expected="0 or more", found=getattr(plan, name))
-    if not 0 <= plan.ema < 1:
-        raise InputError(field="schedule.ema", expected="0 or more and below 1", found=plan.ema)
-    if plan.metric not in FIGURES:
-        raise unknown_name("figure in schedule.metric", plan.metric, FIGURES)
 
 
 def _check_lifted(objective: LiftedConfig) -> None:

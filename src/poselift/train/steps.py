@@ -1,4 +1,4 @@
-"""What a step is made of, whatever it minimises: its seed, the optimiser, and the running mean of the weights."""
+"""What a step is made of, whatever it minimises: its seed, optimiser, batch-norm momentum, running mean of weights."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poselift.train.recipes import Schedule
+from poselift.train.schedule import Schedule
 
-__all__ = ["RunningMean", "make_optimizer", "step_seed"]
+__all__ = ["RunningMean", "make_optimizer", "set_bn_momentum", "step_seed"]
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
@@ -33,6 +33,14 @@ def make_optimizer(
         amsgrad=schedule.amsgrad,
         fused=True,
     )
+
+
+def set_bn_momentum(module: nn.Module, momentum: float | None) -> None:
+    """The weight of a new batch in the running statistics of every batch norm; None leaves them as they are."""
+    if momentum is not None:
+        for part in module.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.momentum = momentum
 
 
 class RunningMean:

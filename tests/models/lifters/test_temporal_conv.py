@@ -174,21 +174,6 @@ def test_whole_sequence_is_every_window_by_itself(form: dict[str, Any], t: int):
         assert torch.allclose(alone[0, 0], p[i], atol=1e-5)
 
 
-def test_bn_momentum():
-    lifter = filled({}).train()
-    net = lifter.net
-    assert isinstance(net, TemporalConvNet)
-    assert {bn.momentum for bn in [net.expand_bn, *net.layers_bn]} == {0.1}  # type: ignore[union-attr]
-    lifter.set_bn_momentum(0.0)
-    mean = net.expand_bn.running_mean.clone()  # type: ignore[union-attr]
-    lifter(torch.randn(4, 27, 17, 2))
-    assert torch.equal(net.expand_bn.running_mean, mean)  # type: ignore[arg-type]
-    lifter.set_bn_momentum(0.5)
-    lifter(torch.randn(4, 27, 17, 2))
-    assert not torch.equal(net.expand_bn.running_mean, mean)  # type: ignore[arg-type]
-    assert {bn.momentum for bn in net.layers_bn} == {0.5}  # type: ignore[union-attr]
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

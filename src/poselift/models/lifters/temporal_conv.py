@@ -213,12 +213,3 @@ class TemporalConv(Lifter):
         if isinstance(again.net, TemporalConvNet):
             again.net = again.net.fold()
         return again
-
-    def set_bn_momentum(self, momentum: float) -> None:
-        """The weight of a new batch in all running statistics.
-
-        Published: 0.1 in the first epoch, 0.1 · exp(-(e / E) ln 100) after epoch e of E.
-        """
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm1d):
-                module.momentum = momentum
