@@ -15,13 +15,11 @@ from poselift.data.rendered.body import joint_radius
 from poselift.data.rendered.render import Pictures, render, silhouette_boxes
 from poselift.data.rendered.scenes import SceneOptions, Scenes, draw_scenes
 from poselift.errors import InputError
+from poselift.geometry.crops import MARGIN, distance_measure, extend_box
 from poselift.geometry.projection import project
 from poselift.structures import Skeleton
 
 __all__ = ["Frames", "RenderOptions", "RenderedSource", "rendered_source"]
-
-BODY_AREA_M2 = 4.0
-"""Real area that RootNet's k assumes for a box: 2 m by 2 m."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class RenderOptions:
     """Width and height of crops in pixels."""
     scenes: SceneOptions = field(default_factory=SceneOptions)
     """Who stands where, and the camera."""
-    extend: float = 1.25
+    extend: float = MARGIN
     """Side of the square crop, as a factor of the larger side of the person's box."""
     jitter: float = 0.1
     """Crops are larger or smaller by up to this part, and moved by up to half of it. 0 for evaluation."""
@@ -84,14 +82,14 @@ class Frames:
         return self.p_cam[:, :, 0]
 
 
-def square_boxes(box_xywh: Float[Tensor, "b 4"], extend: float, jitter: float, gen: Generator) -> Float[Tensor, "b 4"]:
+def crop_boxes(box_xywh: Float[Tensor, "b 4"], extend: float, jitter: float, gen: Generator) -> Float[Tensor, "b 4"]:
     """Square boxes about boxes, `extend` times their larger side, jittered."""
-    b, dev = len(box_xywh), box_xywh.device
-    side = box_xywh[:, 2:].amax(-1).clamp_min(8.0) * extend
-    by = torch.rand(b, 3, generator=gen, device=dev) * 2 - 1
-    middle = box_xywh[:, :2] + box_xywh[:, 2:] / 2 + by[:, :2] * (jitter / 2) * side[:, None]
-    side = side * (1 + jitter * by[:, 2])
-    return torch.cat((middle - side[:, None] / 2, side[:, None].expand(b, 2)), -1)
+    square = extend_box(torch.cat((box_xywh[:, :2], box_xywh[:, 2:].clamp_min(8.0)), -1), 1.0, extend)
+    by = torch.rand(len(square), 3, generator=gen, device=square.device) * 2 - 1
+    side = square[:, 2:]
+    middle = square[:, :2] + side / 2 + by[:, :2] * (jitter / 2) * side
+    side = side * (1 + jitter * by[:, 2:])
+    return torch.cat((middle - side / 2, side), -1)
 
 
 def hidden_joints(
@@ -137,7 +135,7 @@ class RenderedSource:
     def _crops(self, b: int, gen: Generator) -> ImageBatch:
         o = self.options
         scenes = draw_scenes(self.bank, b, o.scenes, gen)
-        box = square_boxes(silhouette_boxes(scenes)[:, 0], o.extend, o.jitter, gen)
+        box = crop_boxes(silhouette_boxes(scenes)[:, 0], o.extend, o.jitter, gen)
         s = (o.size / box[:, 2])[:, None]
         K = scenes.K.clone()
         K[:, :2, 2] = (K[:, :2, 2] - box[:, :2]) * s
@@ -158,7 +156,7 @@ class RenderedSource:
             root_visible=inside[:, self.skeleton.root].float(),
             root_z=z,
             has_depth=torch.ones(b, dtype=torch.bool, device=z.device),
-            k=(scenes.K[:, 0, 0] * scenes.K[:, 1, 1] * BODY_AREA_M2 / (box[:, 2] * box[:, 3])).sqrt(),
+            k=distance_measure(box, scenes.K),
             box_xywh=box,
             K=scenes.K,
         )
