@@ -121,6 +121,9 @@ def test_unknown_names_and_cut_offs_are_refused():
     for hz in (0.0, -1.0, math.nan):
         with pytest.raises(InputError, match="smooth_hz: expected a positive number"):
             smooth("savgol", walk(), fps=FPS, hz=hz)
+    for name in WITHOUT_LAG:
+        with pytest.raises(InputError, match="smooth_hz: expected a cut-off nearer to the frame rate"):
+            smooth(name, walk(), fps=FPS, hz=1e-9)
 
 
 # ---------------------------------------------------------------------- without lag

@@ -223,7 +223,7 @@ def test_one_rate_for_each_regressor(lifter: str, tmp_path: Path):
     ("changes", "expected"),
     [
         ({"objective": {"rates": (1e-3, 1e-3)}}, "objective.rates: expected 3 rates, found 2"),
-        ({"objective": {"rates": (1e-3, 0.0, 1.0)}}, "objective.rates: expected positive numbers, found 0"),
+        ({"objective": {"rates": (1e-3, 0.0, 1.0)}}, "objective.rates: expected a positive number, found 0"),
         ({"objective": {"root_noise": -1.0}}, "objective.root_noise"),
         ({"objective": {"root_model": "no/such"}}, "no such model folder"),
         ({"model": {"skeleton": "h36m16"}}, "objective.lifter skeleton: expected h36m16, found h36m17"),

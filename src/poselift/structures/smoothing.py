@@ -26,6 +26,8 @@ RESTART_S = 0.5
 """One euro: after a longer gap it begins anew."""
 
 _CHUNK = 4_000_000
+_MAX_HALF = 1 << 14
+"""Frames on either side that a window may have."""
 
 
 def one_euro(
@@ -71,6 +73,8 @@ def gaussian(
     With equal weights, away from the ends, it is the plain Gaussian filter of standard deviation √(ln 2) / (2π hz).
     """
     sigma = max(math.sqrt(math.log(2)) / (2 * math.pi * hz) * fps, 1e-3)
+    if 4 * sigma > _MAX_HALF:
+        raise _too_slow(hz)
     half = max(1, math.ceil(4 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
     return _local_fit(x, weight, kernel, degree=1, inside=False)
@@ -92,13 +96,17 @@ def _savgol_half(fps: float, hz: float) -> int:
     """Frames on either side; 1 (three frames, which a parabola goes through) where the frame rate is too low."""
     if hz >= fps / 2:
         return 1
-    for half in range(2, 1 << 14):
+    for half in range(2, _MAX_HALF):
         k = np.arange(-half, half + 1, dtype=np.float64)
         s2, s4 = (k**2).sum(), (k**4).sum()
         taps = (s4 - s2 * k**2) / ((2 * half + 1) * s4 - s2**2)
         if (taps * np.cos(2 * math.pi * hz / fps * k)).sum() <= math.sqrt(0.5):
             return half
-    raise InputError(field="smooth_hz", expected="a cut-off nearer to the frame rate", found=hz)
+    raise _too_slow(hz)
+
+
+def _too_slow(hz: float) -> InputError:
+    return InputError(field="smooth_hz", expected="a cut-off nearer to the frame rate", found=hz)
 
 
 def _local_fit(x: np.ndarray, weight: np.ndarray, kernel: np.ndarray, *, degree: int, inside: bool) -> np.ndarray:
@@ -172,7 +180,8 @@ def smooth(
     """x smoothed over time by the smoother of that name, in x's own type.
 
     x (t, n, d): t frames at a constant rate, metres for `one_euro`; weight (t, n) 0 or more, None for 1 throughout;
-    hz: cut-off. Raises `InputError` for an unknown name or a cut-off that is not positive.
+    hz: cut-off. Raises `InputError` for an unknown name, and a cut-off that is not positive or so low that a window
+    would have more than 32768 frames.
     """
     entry = smoother(name)
     hz = entry.hz if hz is None else hz

@@ -22,9 +22,10 @@ from poselift.data.bank import Batch
 from poselift.errors import InputError, PoseliftError
 from poselift.train.checkpoint import load_state, save_state, to_device
 from poselift.train.journal import Journal
+from poselift.train.limits import check_recipe
 from poselift.train.objectives import Objective, Progressive
 from poselift.train.opponent import Adversarial, Opponent
-from poselift.train.recipes import Recipe, check_recipe
+from poselift.train.recipes import Recipe
 from poselift.train.selection import MODEL, Best
 from poselift.train.steps import RunningMean, make_optimizer, set_bn_momentum, step_seed
 

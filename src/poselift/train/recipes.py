@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from poselift.data.datasets import DataConfig
-from poselift.errors import InputError, unknown_name
+from poselift.errors import unknown_name
 from poselift.models.base import LifterConfig, RefinerConfig
 from poselift.models.lifters.lcn import LCNConfig
 from poselift.models.lifters.repnet import RepNetConfig
@@ -27,12 +27,11 @@ from poselift.train.adversarial import RepNetObjectiveConfig
 from poselift.train.descent import DescentConfig
 from poselift.train.encoded import EncodedConfig
 from poselift.train.fitting import FittingConfig
-from poselift.train.lifted import LiftedConfig
 from poselift.train.objectives import SupervisedConfig
 from poselift.train.schedule import Schedule
 from poselift.train.semi_supervised import SemiSupervisedConfig
 
-__all__ = ["RECIPES", "Recipe", "Schedule", "check_recipe", "recipe"]
+__all__ = ["RECIPES", "Recipe", "Schedule", "recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,31 +238,6 @@ RECIPES: dict[str, Recipe] = {
         objective=FittingConfig(lifter_dropout=True),
     ),
 }
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Raises `InputError` for numbers that no run can have, before anything is written."""
-    data = recipe.data
-    for name in ("validation_every", "train_every"):
-        if getattr(data, name) < 1:
-            raise InputError(field=f"data.{name}", expected="1 or more", found=getattr(data, name))
-    data.windows()
-    recipe.schedule.check()
-    if isinstance(recipe.objective, LiftedConfig):
-        _check_lifted(recipe.objective)
-
-
-def _check_lifted(objective: LiftedConfig) -> None:
-    if objective.samples < 1:
-        raise InputError(field="objective.samples", expected="1 or more", found=objective.samples)
-    noise, shrinkage = getattr(objective, "root_noise", 0.0), getattr(objective, "shrinkage", 0.0)
-    if not (math.isfinite(noise) and noise >= 0):
-        raise InputError(field="objective.root_noise", expected="0 or more", found=noise)
-    if not 0 <= shrinkage <= 1:
-        raise InputError(field="objective.shrinkage", expected="0 to 1", found=shrinkage)
-    for rate in getattr(objective, "rates", ()):
-        if not (math.isfinite(rate) and rate > 0):
-            raise InputError(field="objective.rates", expected="positive numbers", found=rate)
 
 
 def recipe(name: str) -> Recipe:

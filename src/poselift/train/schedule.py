@@ -77,8 +77,9 @@ class Schedule:
         for name in ("steps", "batch", "decay_steps", "validate_every", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(field=f"schedule.{name}", expected="1 or more", found=getattr(self, name))
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise InputError(field="schedule.lr", expected="a positive number", found=self.lr)
+        for name in ("lr", "gamma"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise InputError(field=f"schedule.{name}", expected="a positive number", found=getattr(self, name))
         for name in ("weight_decay", "warmup", "clip_norm"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise InputError(field=f"schedule.{name}", expected="0 or more", found=getattr(self, name))

@@ -27,7 +27,8 @@ from torch import Tensor, nn
 
 from poselift.geometry.projection import project
 from poselift.models.components import WithComponents
-from poselift.models.refiners.staged import METRES, MIN_DEPTH, StagedDescent, StagedDescentConfig, finite
+from poselift.models.refiners.base import MIN_DEPTH
+from poselift.models.refiners.staged import METRES, StagedDescent, StagedDescentConfig, finite
 
 __all__ = ["Features", "ResidualDescent", "ResidualDescentConfig"]
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from poselift.geometry.cameras import look_at_rotation
 from poselift.geometry.projection import unproject
 from poselift.models.base import RootSource, to_camera, to_look
-from poselift.models.refiners.staged import METRES, MIN_DEPTH, StagedDescent, StagedDescentConfig, finite
+from poselift.models.refiners.base import MIN_DEPTH
+from poselift.models.refiners.staged import METRES, StagedDescent, StagedDescentConfig, finite
 
 __all__ = ["LookDescent", "LookDescentConfig"]
 

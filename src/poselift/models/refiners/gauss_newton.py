@@ -29,7 +29,8 @@ from poselift.geometry.bones import bone_lengths
 from poselift.geometry.cameras import look_at_rotation
 from poselift.geometry.roots import root_least_squares
 from poselift.models.base import RefinerConfig, RootSource, require, to_camera, to_look
-from poselift.models.refiners.reprojection import MIN_DEPTH, Problem, absolute, block_places
+from poselift.models.refiners.base import MIN_DEPTH, check_input
+from poselift.models.refiners.reprojection import Problem, absolute, block_places
 from poselift.structures.skeleton import Skeleton, skeleton
 
 __all__ = ["GaussNewton", "GaussNewtonConfig"]
@@ -137,11 +138,8 @@ class GaussNewton(nn.Module):
         cost 0. Raises `InputError` for poses of another skeleton, or for `root="given"` without root_cam.
         """
         root = root or self.config.root
-        b, t, j, _ = p_root.shape
-        if j != len(self.skeleton):
-            raise InputError(field="refiner", expected=f"{len(self.skeleton)} joints ({self.skeleton.name})", found=j)
-        if root == "given" and root_cam is None:
-            raise InputError(field="root_cam", expected="the position of the root where root is 'given'", found="none")
+        b, t = p_root.shape[:2]
+        check_input(self.skeleton, p_root, root_cam, root)
         kp, conf, p = (x.to(self.precision).flatten(0, 1) for x in (kp_img, conf, p_root))
         K = K.to(self.precision)[:, None].expand(b, t, 3, 3).flatten(0, 1)
         given = None if root != "given" or root_cam is None else root_cam.to(self.precision).flatten(0, 1)

@@ -17,11 +17,9 @@ from torch import Tensor
 from poselift.geometry.bones import bone_directions, bone_lengths
 from poselift.geometry.roots import root_least_squares
 from poselift.models.base import to_camera, to_look
+from poselift.models.refiners.base import MIN_DEPTH
 
-__all__ = ["MIN_DEPTH", "Problem", "absolute", "block_places"]
-
-MIN_DEPTH = 0.1
-"""Metres; a joint that stands nearer to the camera than this, or behind it, counts as missing."""
+__all__ = ["Problem", "absolute", "block_places"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

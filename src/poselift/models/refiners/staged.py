@@ -11,15 +11,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from poselift.errors import InputError
 from poselift.geometry.roots import root_solver
 from poselift.models.base import RefinerConfig, RootSource, require
+from poselift.models.refiners.base import check_input
 from poselift.structures.skeleton import Skeleton, skeleton
 
-__all__ = ["METRES", "MIN_DEPTH", "StagedDescent", "StagedDescentConfig", "finite"]
+__all__ = ["METRES", "StagedDescent", "StagedDescentConfig", "finite"]
 
-MIN_DEPTH = 0.1
-"""Metres; a joint that stands nearer to the camera than this, or behind it, counts as missing for the step."""
 METRES = 1e-3
 """Metres in the unit of the increments."""
 
@@ -143,11 +141,8 @@ class StagedDescent(nn.Module):
         Raises `InputError` for poses of another skeleton, or for `root="given"` without root_cam.
         """
         root = root or self.config.root
-        j, dtype = len(self.skeleton), next(self.parameters()).dtype
-        if p_root.shape[-2] != j:
-            raise InputError(field="refiner", expected=f"{j} joints ({self.skeleton.name})", found=p_root.shape[-2])
-        if root == "given" and root_cam is None:
-            raise InputError(field="root_cam", expected="the position of the root where root is 'given'", found="none")
+        check_input(self.skeleton, p_root, root_cam, root)
+        dtype = next(self.parameters()).dtype
         kp, conf, p, K = kp_img.to(dtype), conf.to(dtype), p_root.to(dtype), K.to(dtype)
         seen = (conf > 0) & finite(kp)
         kp, conf = torch.where(seen[..., None], kp, 0), torch.where(seen, conf, 0)
