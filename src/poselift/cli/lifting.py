@@ -45,6 +45,8 @@ class Lift:
     """Smooth the result over time: savgol, gaussian (no lag), one_euro (causal)."""
     smooth_hz: Number = None
     """Cut-off of the smoothing in Hz: less is smoother (6; one_euro 1.5, and more in movement)."""
+    plant_feet: Annotated[bool, arg(name="plant-feet")] = False
+    """Feet that stand stay where they are: root and legs give way, bones keep their lengths. Best with --smooth."""
     skeleton: Name = None
     """Joint layout of the input where the file does not say it: coco17, h36m17, halpe26, body25, ..."""
     format: Name = None
@@ -73,7 +75,8 @@ class Lift:
         with _progress() as progress:
             lifted = lift(
                 self.input, out=self.out, model=self.model, refine=self.refine, root_model=self.root_model,
-                smooth=self.smooth, smooth_hz=self.smooth_hz, skeleton=self.skeleton, format=self.format, fps=self.fps,
+                smooth=self.smooth, smooth_hz=self.smooth_hz,
+                plant_feet=self.plant_feet, skeleton=self.skeleton, format=self.format, fps=self.fps,
                 focal=self.focal, fov=self.fov, camera=self.camera, image_size=self.image_size, formats=formats,
                 batch=self.batch, device=self.device, progress=progress,
             )  # fmt: skip

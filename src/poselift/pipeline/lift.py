@@ -15,6 +15,7 @@ from poselift.pipeline.intrinsics import CameraOptions
 from poselift.pipeline.lifters import AUTO, SEQUENCES, choose_lifters
 from poselift.pipeline.outputs import choose_outputs
 from poselift.pipeline.pictures import check_pictures
+from poselift.pipeline.plant import PLANTED, PlantFeet
 from poselift.pipeline.refine import REFINED, Refinable, choose_refinement
 from poselift.pipeline.run import Lifted, Run, timed
 from poselift.pipeline.scenes import make_scenes
@@ -38,6 +39,7 @@ def lift(
     root_model: str | Path | RootModel | None = None,
     smooth: str | None = None,
     smooth_hz: float | None = None,
+    plant_feet: bool = False,
     skeleton: str | None = None,
     format: str | None = None,
     fps: float | None = None,
@@ -57,7 +59,8 @@ def lift(
     model: a name of `list_models`, a model folder, a Hub name, or a Lifter; "auto" is the embedded default of sequences
     or of single pictures, whichever fits (`pipeline.lifters`). refine: a refiner of its poses, likewise,
     or several, one after the other; root_model: gives them the root, which is solved for otherwise. smooth: a name in
-    `SMOOTHERS`, applied to what these give; smooth_hz: its cut-off, if not its own. skeleton, format, fps: what the
+    `SMOOTHERS`, applied to what these give; smooth_hz: its cut-off, if not its own; plant_feet: feet that
+    stand do not slide (`pipeline.plant`), after that. skeleton, format, fps: what the
     input is, where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
     image_size (width, height): what is known of the camera; `pipeline.intrinsics` says what is assumed otherwise.
     formats: names in `OUTPUTS`; None writes the usual ones. batch: frames at once. truth: the true motion, drawn into
@@ -76,6 +79,7 @@ def lift(
     if smooth is None and smooth_hz is not None:
         raise InputError(field="smooth_hz", expected="none without a smoother", found=smooth_hz)
     smoothing = None if smooth is None else Smoothing(smooth, smooth_hz)
+    planting = PlantFeet() if plant_feet else None
     names, left_out = choose_outputs(formats) if out is not None else ([], [])
     source = str(input) if isinstance(input, (str, Path)) else "input"
     if isinstance(input, (str, Path)) and not Path(input).exists():
@@ -87,12 +91,12 @@ def lift(
         lifter, known = lifters.sequences, SEQUENCES if model == AUTO else model
         refining = choose_refinement(refine, root_model, lifter=lifter, source=known, device=target)
     with timed(result, "read"):
-        store = names == ["npz"] and smoothing is None
+        store = names == ["npz"] and smoothing is None and planting is None
         tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=store)
         scenes = make_scenes(tracks, cameras, file=source)
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
-    run = Run(scenes, lifters, refining, smoothing, target, batch, progress, result)
+    run = Run(scenes, lifters, refining, smoothing, planting, target, batch, progress, result)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:
@@ -132,7 +136,7 @@ def _tracks(
 ) -> tuple[Sequence[Track], bool]:
     """The people of the input in the model's skeleton, and whether they are in a temporary file (tried if `store`)."""
 
-    stale = {*REFINED, SMOOTHED} | (set() if options.fps is None else {"assumed_fps"})
+    stale = {*REFINED, SMOOTHED, PLANTED} | (set() if options.fps is None else {"assumed_fps"})
 
     def ready(clip: Clip) -> Clip:
         meta = {k: v for k, v in clip.meta.items() if k not in stale}

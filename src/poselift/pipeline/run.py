@@ -14,6 +14,7 @@ import torch
 from poselift.formats.write_npz import open_poses
 from poselift.pipeline.lifters import Lifters
 from poselift.pipeline.outputs import OUTPUTS, Caption, write_output
+from poselift.pipeline.plant import PlantFeet
 from poselift.pipeline.refine import Refining
 from poselift.pipeline.scenes import Scene
 from poselift.pipeline.smooth import Smoothing
@@ -56,13 +57,14 @@ class Run:
         lifters: Lifters,
         refining: Refining | None,
         smoothing: Smoothing | None,
+        planting: PlantFeet | None,
         device: torch.device,
         batch: int,
         progress: Callable[[int, int], None] | None,
         result: Lifted,
     ) -> None:
         self.scenes, self.lifters, self.refining, self.device = scenes, lifters, refining, device
-        self.smoothing = smoothing
+        self.smoothing, self.planting = smoothing, planting
         self.batch, self.progress, self.result = batch, progress, result
         self.total, self.done = sum(s.frames for s in scenes), 0
         self.first: Clip | None = None
@@ -97,7 +99,8 @@ class Run:
             for i, clip in self.pieces(scene):
                 pieces[i].append(clip)
             clips = [_join(p) for p in pieces]
-            return clips if self.smoothing is None else [self.smoothing(clip) for clip in clips]
+            clips = clips if self.smoothing is None else [self.smoothing(clip) for clip in clips]
+            return clips if self.planting is None else self.planting(clips)
 
     def stream(self, scene: Scene, folder: Path) -> None:
         """poses.npz, slice by slice."""
@@ -118,9 +121,9 @@ class Run:
                 self.result.files[_key(scene, name)] = write_output(name, clips, folder, caption)
 
     def refined(self) -> list[str]:
-        """Notes about refiner and smoothing, if there are any."""
+        """Notes about refiner, smoothing and planted feet, if there are any."""
         refiner = [] if self.refining is None else self.refining.all_notes()
-        return refiner if self.smoothing is None else [*refiner, self.smoothing.note]
+        return [*refiner, *(stage.note for stage in (self.smoothing, self.planting) if stage is not None)]
 
     def notes(self) -> list[str]:
         """What was found and assumed, and what the numbers mean, for people."""
