@@ -40,7 +40,8 @@ def test_the_three_averages_by_hand():
     assert s["mpjpe_mm/clip"] == pytest.approx((10 + 50 + 100) / 3, rel=1e-5)
     assert s["mpjpe_mm/action"] == pytest.approx(((10 * 10 + 30 * 50) / 40 + 100) / 2, rel=1e-5)
     assert {k.split("/")[1] for k in s} == set(AVERAGES)
-    assert {k.split("/")[0] for k in s} == set(FIGURES) - {f for f in FIGURES if f.startswith("mrpe")}
+    absolute = {"mpjpe_abs_mm", *(f for f in FIGURES if f.startswith("mrpe"))}
+    assert {k.split("/")[0] for k in s} == set(FIGURES) - absolute
     assert s["mpjve_mm_per_s/frame"] == pytest.approx(s["mpjve_mm/frame"] * 50)
     assert s["accel_mm_per_s2/frame"] == pytest.approx(s["accel_mm/frame"] * 2500)
     assert s["p_mpjpe_mm/frame"] < s["mpjpe_mm/frame"]
@@ -129,6 +130,9 @@ def test_roots_that_could_not_be_told_are_counted():
     assert s["mrpe_mm/frame"] == pytest.approx(130, rel=1e-4)
     for axis, mm in (("x", 30), ("y", 40), ("z", 120)):
         assert s[f"mrpe_{axis}_mm/frame"] == pytest.approx(mm, rel=1e-3)
+    kept = [0, 2, 3]  # absolute: what is wrong in the pose and in the root, of frames that have one
+    apart = ((pred - target)[kept] + (found - root)[kept, None]).norm(dim=-1)
+    assert s["mpjpe_abs_mm/frame"] == pytest.approx(apart.mean().item() * 1000, rel=1e-4)
     assert report.frames_without_root == 1
     assert "1 without a predicted root" in report.to_markdown()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -73,6 +75,30 @@ def test_no_pair_is_in_a_batch(source: MotionSource):
         found = residual(batch, batch.p_root)
         assert not (found < 1).any()
         assert torch.isnan(batch.root_cam).all()
+
+
+def test_no_pair_is_in_a_batch_of_windows():
+    """Nor in any frame of it, and a window is one person's from beginning to end."""
+    found = dataset_source(DataConfig(input="gt", frames=27), "train")
+    unpaired = Unpaired.of(found, 0.5)
+    assert unpaired.windows is not None
+    assert unpaired.windows.frames == 27
+    assert isinstance(unpaired.seen, MotionSource)
+    assert isinstance(unpaired.shown, MotionSource)
+    assert not set(unpaired.seen.bank.subjects) & set(unpaired.shown.bank.subjects)
+    assert not frames_of(unpaired.seen.bank) & frames_of(unpaired.shown.bank)
+    for seed in range(2):
+        batch = unpaired.batch(32, torch.Generator().manual_seed(seed))
+        truth = unpaired.seen.batch(32, torch.Generator().manual_seed(seed))
+        assert batch.kp_img.shape[:2] == batch.p_root.shape[:2] == (32, 27)
+        assert torch.equal(batch.kp_img, truth.kp_img)
+        assert torch.isnan(batch.root_cam).all()
+        assert torch.isfinite(truth.root_cam).all()
+        for t in (0, 13, 26):
+            cut = {name: getattr(batch, name)[:, t : t + 1] for name in ("kp_img", "conf", "p_root", "root_cam")}
+            one = replace(batch, **cut)
+            assert not (residual(one, one.p_root) < 1).any()
+            assert residual(one, truth.p_root[:, t : t + 1]).diagonal().max() < 0.1
 
 
 def test_the_3d_is_that_of_performers_who_are_not_seen(source: MotionSource):

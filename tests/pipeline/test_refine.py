@@ -421,7 +421,8 @@ class TestEval:
             (["--refine", "sixteen"], "expected poses of h36m16"),
             (["--refine", "delta", "--refine", "sixteen"], "expected poses of h36m16"),
             (["--root", "given"], "root: expected a refiner"),
-            (["--root-model", "pelvis"], "root model: expected a refiner"),
+            (["--root-model", "delta"], "expected root, found refiner"),
+            (["--root", "given", "--root-model", "pelvis"], "root: expected a refiner"),
             (
                 ["--refine", "delta", "--root", "resolved", "--root-model", "pelvis"],
                 "expected given, where there is a root",

@@ -22,7 +22,8 @@ from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.models.lifters.ugcn import UGCN, UGCNConfig
 from poselift.models.weights import load_model, save_model
-from poselift.train.adversarial import RepNetObjectiveConfig
+from poselift.train.adversarial import AdversarialConfig
+from poselift.train.adversarial_temporal import TemporalGANConfig
 from poselift.train.checkpoint import load_state, save_state
 from poselift.train.descent import DescentConfig
 from poselift.train.fitting import FittingConfig
@@ -231,9 +232,12 @@ def test_every_recipe_learns_on_the_packaged_sample(name: str, tmp_path: Path) -
         narrow["steps"] = 1
         weak = save_model(build_lifter(ResidualMLPConfig(width=16, hidden=16, blocks=1)), tmp_path / "lifter")
         recipe = replace(recipe, objective=replace(recipe.objective, lifter=str(weak), samples=2000))
-    if isinstance(recipe.objective, RepNetObjectiveConfig):
+    if isinstance(recipe.objective, AdversarialConfig):
         critic = replace(recipe.objective.critic, chain_width=64)
         recipe = replace(recipe, objective=replace(recipe.objective, critic=critic, critic_steps=2))
+    if isinstance(recipe.objective, TemporalGANConfig):
+        root = replace(recipe.objective.root, channels=16)
+        recipe = replace(recipe, objective=replace(recipe.objective, root=root))
     recipe = replace(
         recipe,
         model=replace(recipe.model, **narrow),  # type: ignore[arg-type]

@@ -82,7 +82,8 @@ class Eval:
     root: Literal["given", "least_squares", "resolved"] | None = None
     """Where the refiner has the root from: the truth, solved once, or solved before every step (as it was trained)."""
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
-    """Model that gives the refiner the root, in place of the truth."""
+    """Model that gives the root: to the refiner, in place of the truth; without a refiner to the absolute figures, in
+    place of least squares."""
     by: Annotated[str, arg(metavar="LIST")] = "overall,action,joint,angle"
     """Tables to print: overall, action, subject, action-subject (one against the other), joint, angle, clip."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="DIR")] = None
@@ -98,8 +99,8 @@ class Eval:
         from poselift.data.datasets import DataConfig, dataset
         from poselift.metrics.tables import VIEWS, rich_table
         from poselift.models.devices import find_device
-        from poselift.models.weights import load_model
-        from poselift.pipeline.refine import choose_refinement
+        from poselift.models.weights import load_model, load_root
+        from poselift.pipeline.refine import choose_refinement, model_name
         from poselift.train.evaluate import evaluate, save_report
 
         dataset(self.data)
@@ -114,13 +115,20 @@ class Eval:
         )  # fmt: skip
         device = find_device(self.device)
         lifter = load_model(self.model, device=device)
+        root_model = load_root(self.root_model, device=device) if self.root_model is not None else None
+        alone = root_model is not None and not self.refine
+        if alone and getattr(root_model, "skeleton", lifter.skeleton) != lifter.skeleton:
+            raise InputError(field="root model", expected=f"one of {lifter.skeleton.name}", found="another skeleton")
         refining = choose_refinement(
-            self.refine, self.root_model, lifter=lifter, source=self.model, device=device, root=self.root, truth=True
-        )
+            self.refine, None if alone else root_model, lifter=lifter, source=self.model, device=device,
+            root=self.root, truth=True,
+        )  # fmt: skip
         report = evaluate(
             lifter, config, split=self.split, every=self.every, device=str(device), flip_average=self.flip_average,
-            refinement=None if refining is None else refining.refinement,
+            refinement=None if refining is None else refining.refinement, root_model=root_model if alone else None,
         )  # fmt: skip
+        if alone:
+            report.about["root"] = model_name(str(self.root_model))
         if refining is not None:
             report.about |= refining.meta
         if self.out is not None:

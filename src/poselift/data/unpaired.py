@@ -11,6 +11,7 @@ from torch import Generator
 
 from poselift.data.bank import Batch, MotionBank
 from poselift.data.datasets import BatchSource, MotionSource
+from poselift.data.windows import Windows
 from poselift.errors import InputError
 
 __all__ = ["Unpaired", "divide_performers", "of_performers"]
@@ -80,6 +81,11 @@ class Unpaired:
     @property
     def size(self) -> int:
         return self.seen.size
+
+    @property
+    def windows(self) -> Windows | None:
+        """How samples are cut, in 2D and in 3D alike."""
+        return getattr(self.seen, "windows", None)
 
     def batch(self, b: int, gen: Generator) -> Batch:
         seen, shown = self.seen.batch(b, gen), self.shown.batch(b, gen)

@@ -51,6 +51,7 @@ FIGURES: dict[str, str] = {
     "bone_length_deviation_mm": "bone length against the truth",
     "bone_length_variation_mm": "bone length against its own mean over the clip",
     "joint_angle_error_deg": "knee, hip, elbow and shoulder angles",
+    "mpjpe_abs_mm": "mean joint distance of absolute poses, root included",
     "mrpe_mm": "absolute root, distance",
     "mrpe_x_mm": "absolute root along camera x (right)",
     "mrpe_y_mm": "absolute root along camera y (down)",
@@ -140,6 +141,7 @@ class Report:
             if not a.shape == b.shape == (len(p), 3):
                 found = f"{tuple(a.shape)} and {tuple(b.shape)}"
                 raise InputError(file=clip_name, field="roots", expected=f"two ({len(p)}, 3)", found=found)
+            frames["mpjpe_abs_mm"] = f.masked_mean(f.joint_distances_mm(p + a[:, None], t + b[:, None]), m)
             error = f.mrpe_mm(a, b)
             frames |= dict(zip(("mrpe_mm", "mrpe_x_mm", "mrpe_y_mm", "mrpe_z_mm"), error, strict=True))
         seen = torch.ones_like(distance, dtype=torch.bool) if m is None else m

@@ -15,7 +15,7 @@ from poselift.errors import InputError
 from poselift.geometry.projection import undistort
 from poselift.geometry.roots import root_least_squares
 from poselift.metrics import Report
-from poselift.models.base import Lifter
+from poselift.models.base import Lifter, RootModel
 from poselift.models.predict import Refinement, lift_frames
 from poselift.models.weights import load_model
 from poselift.storage.atomic import write_aside
@@ -36,18 +36,21 @@ def evaluate(
     device: str = "cpu",
     flip_average: bool = False,
     refinement: Refinement | None = None,
+    root_model: RootModel | None = None,
     out: str | Path | None = None,
 ) -> Report:
     """Evaluate a model (folder, embedded name, hub id or lifter) on a split of a data set, absolute root included.
 
     refinement: what corrects the poses; a root that is to be given is the truth, unless there is a root model.
+    root_model: says where the root is, in place of least squares.
     out: folder for report.json, report.md and the plots. Raises `InputError`, `OutputError`.
     """
     lifter = model if isinstance(model, Lifter) else load_model(model, device=device)
     clips = dataset_clips(data, split, every)
     report = evaluate_clips(
-        lifter, clips, device=device, flip_average=flip_average, refinement=refinement, absolute=True
-    )
+        lifter, clips, device=device, flip_average=flip_average, refinement=refinement, root_model=root_model,
+        absolute=True,
+    )  # fmt: skip
     if out is not None:
         save_report(report, Path(out))
     return report
@@ -78,28 +81,43 @@ def evaluate_clips(
     device: torch.device | str = "cpu",
     flip_average: bool = False,
     refinement: Refinement | None = None,
+    root_model: RootModel | None = None,
     absolute: bool = False,
 ) -> Report:
-    """Report over clips with truth. `absolute` adds the root by least squares and its error.
+    """Report over clips with truth. `absolute` adds the root by least squares and its error, a root model the root
+    that it gives.
 
     Lifter and refiner must be in eval mode and on `device`. Raises `InputError` for clips without camera or truth.
     """
     poses = predictions(lifter, clips, device=device, flip_average=flip_average)
     if refinement is not None:
         poses = refined(refinement, clips, poses, device=device)
-    return report_on(poses, clips, lifter.skeleton, absolute=absolute)
+    return report_on(poses, clips, lifter.skeleton, absolute=absolute, root_model=root_model, device=device)
 
 
-def report_on(poses: Iterable[Tensor], clips: Sequence[Clip], skeleton: Skeleton, *, absolute: bool = False) -> Report:
+@torch.no_grad()
+def report_on(
+    poses: Iterable[Tensor],
+    clips: Sequence[Clip],
+    skeleton: Skeleton,
+    *,
+    absolute: bool = False,
+    root_model: RootModel | None = None,
+    device: torch.device | str = "cpu",
+) -> Report:
     """Report on the pose (t, j, 3) metres of each clip; see `evaluate_clips`."""
     report = Report(skeleton)
     for clip, pred in zip(clips, poses, strict=True):
         if clip.p_root is None:
             raise InputError(field=str(clip.meta.get("name", "clip")), expected="3D truth", found="none")
         root_pred = root_target = None
-        if absolute and clip.root_cam is not None and clip.camera is not None:
-            K = torch.tensor(clip.camera.K, dtype=torch.float32)
-            root_pred = root_least_squares(_straight(clip), pred, K, torch.from_numpy(clip.confidence))
+        if (absolute or root_model is not None) and clip.root_cam is not None and clip.camera is not None:
+            K, conf = torch.tensor(clip.camera.K, dtype=torch.float32), torch.from_numpy(clip.confidence)
+            if root_model is None:
+                root_pred = root_least_squares(_straight(clip), pred, K, conf)
+            else:
+                inputs = (x[None].to(device) for x in (_straight(clip), conf, pred, K))
+                root_pred = root_model.locate(*inputs)[0].cpu()
             root_target = torch.from_numpy(clip.root_cam)
         report.add(
             str(clip.meta.get("name", "")),

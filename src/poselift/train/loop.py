@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from poselift.data.bank import Batch
-from poselift.errors import InputError, PoseliftError
+from poselift.errors import InputError
 from poselift.train.checkpoint import load_state, save_state, to_device
+from poselift.train.divergence import CriticDivergedError, CriticWatch, NotFiniteError, all_finite
 from poselift.train.journal import Journal
 from poselift.train.limits import check_recipe
 from poselift.train.objectives import Objective, Progressive
@@ -29,14 +30,10 @@ from poselift.train.recipes import Recipe
 from poselift.train.selection import MODEL, Best
 from poselift.train.steps import RunningMean, make_optimizer, set_bn_momentum, step_seed
 
-__all__ = ["NotFiniteError", "TrainOptions", "train"]
+__all__ = ["CriticDivergedError", "NotFiniteError", "TrainOptions", "train"]
 
 STATE = "state.safetensors"
 NAN_BATCH = "nan_batch.safetensors"
-
-
-class NotFiniteError(PoseliftError):
-    """The loss became NaN or infinite; the batch that did it is saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +61,8 @@ def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) 
 
     The folder gets recipe.json, state.safetensors (to resume), log.csv, curves.png, model/ and, beside it, what else
     the objective trains, such as root/. A folder in which a run stopped before it had saved anything may be used again.
-    Raises `InputError` (bad recipe or data, nothing to resume, a run already there), `OutputError`, `NotFiniteError`.
+    Raises `InputError` (bad recipe or data, nothing to resume, a run already there), `OutputError`, `NotFiniteError`,
+    `CriticDivergedError`; after these two the folder holds the last good checkpoint.
     """
     options = options or TrainOptions()
     out = Path(out)
@@ -119,6 +117,7 @@ class _Run:
             self.model.load_state_dict(state["model"])
         self.model.to(fabric.device)
         self.stage, self.module, self.opponent = 0, self.model, None
+        self.watch, self.due = CriticWatch(), False
         self.mean = RunningMean(self.module, 0)
         if self.objective.stages:
             self.enter(0 if state is None else state["stage"])
@@ -168,8 +167,10 @@ class _Run:
             if self.step % plan.validate_every == 0 or ended:
                 self.validate()
                 began = time.perf_counter()
-            if self.step % plan.save_every == 0 or ended:
+            self.due = self.due or self.step % plan.save_every == 0
+            if ended or (self.due and self.watch.well):  # what is saved is good: it is all that a diverged run leaves
                 self.save()
+                self.due = False
         self.journal.curves()
 
     def lr(self, step: int) -> float:
@@ -194,6 +195,9 @@ class _Run:
         if self.opponent is not None:
             drawn = 0 if self.options.overfit else self.step
             other = self.opponent.train(drawn, plan.batch, self.lr(self.step), self.recipe.seed)
+            wrong = self.watch.look(other)
+            if wrong:
+                raise CriticDivergedError(f"the critic diverged in step {self.step}: {wrong}; {self.last_good()}")
         torch.manual_seed(step_seed(self.recipe.seed, self.step, 1))  # dropout
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr(self.step)
@@ -212,14 +216,33 @@ class _Run:
         file = self.out / NAN_BATCH
         if self.fabric.is_global_zero:
             save_state(file, {"step": self.step, "batch": batch.as_dict()})
-        raise NotFiniteError(f"the loss is not finite in step {self.step}; its batch is saved in {file}")
+        raise NotFiniteError(
+            f"the loss is not finite in step {self.step}; its batch is saved in {file}; {self.last_good()}"
+        )
+
+    def last_good(self) -> str:
+        """What a run that has to stop leaves, for its message."""
+        file = self.out / STATE
+        if not file.is_file():
+            return "there is no checkpoint yet"
+        return f"the last good checkpoint is {file} of step {load_state(file)['step']}"
+
+    def check_weights(self) -> None:
+        """A gradient can be infinite where the loss is not. Raises `NotFiniteError`, before anything is written."""
+        held = [*self.model.state_dict().values()]
+        if isinstance(self.objective, Adversarial):
+            held += self.objective.opponent.state_dict().values()
+        if not all_finite(held):
+            raise NotFiniteError(f"the weights are not finite after {self.step} steps; {self.last_good()}")
 
     # ------------------------------------------------------------------ validation and saving
     def validate(self) -> None:
+        self.check_weights()
         with self.mean:
             self.best.validate(self.step)
 
     def save(self) -> None:
+        self.check_weights()
         if not self.fabric.is_global_zero:
             return
         state: dict[str, Any] = {

@@ -19,11 +19,14 @@ from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.models.lifters.spatial_temporal import SpatialTemporalConfig
 from poselift.models.lifters.temporal_conv import TemporalConvConfig
 from poselift.models.lifters.ugcn import UGCNConfig
+from poselift.models.lifters.video_gan import VideoGANConfig
 from poselift.models.refiners.erd import ResidualDescentConfig
 from poselift.models.refiners.erd_look import LookDescentConfig
 from poselift.models.refiners.gauss_newton import GaussNewtonConfig
 from poselift.models.roots.trajectory import TrajectoryConfig
-from poselift.train.adversarial import RepNetObjectiveConfig
+from poselift.train.adversarial_repnet import FLAVOURS as REPNET_LOSSES
+from poselift.train.adversarial_repnet import RepNetObjectiveConfig
+from poselift.train.adversarial_temporal import TemporalGANConfig
 from poselift.train.descent import DescentConfig
 from poselift.train.encoded import EncodedConfig
 from poselift.train.fitting import FittingConfig
@@ -45,7 +48,13 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     """What it learns from."""
     objective: (
-        SupervisedConfig | EncodedConfig | SemiSupervisedConfig | DescentConfig | FittingConfig | RepNetObjectiveConfig
+        SupervisedConfig
+        | EncodedConfig
+        | SemiSupervisedConfig
+        | DescentConfig
+        | FittingConfig
+        | RepNetObjectiveConfig
+        | TemporalGANConfig
     ) = field(default_factory=SupervisedConfig)
     """What it minimises."""
     schedule: Schedule = field(default_factory=Schedule)
@@ -210,6 +219,37 @@ RECIPES: dict[str, Recipe] = {
             decay_steps=80_000,  # where the reprojection weight grows
             validate_every=2000,
             save_every=2000,
+        ),
+    ),
+    "repnet-original": Recipe(
+        summary="RepNet as its authors train it: poses turned to a template, every pose normalised by itself, no pairs",
+        model=RepNetConfig.flavour_of("original"),
+        data=DataConfig(input="gt"),
+        objective=REPNET_LOSSES["original"],
+        schedule=Schedule(
+            steps=100_000,
+            batch=32,
+            lr=1e-4,
+            decay="staircase",
+            gamma=0.1,
+            decay_steps=25_000,  # a quarter of the run, as there
+            validate_every=2000,
+            save_every=2000,
+        ),
+    ),
+    "video-gan": Recipe(
+        summary="Temporal GAN: 27 frames to pose and absolute root with known intrinsics, no pairs of 2D and 3D",
+        model=VideoGANConfig(),
+        data=DataConfig(input="gt", frames=27, validation_every=4),
+        objective=TemporalGANConfig(),
+        schedule=Schedule(
+            steps=50_000,
+            batch=64,
+            lr=1e-4,
+            decay="constant",
+            validate_every=2000,
+            save_every=2000,
+            metric="mpjpe_abs_mm",
         ),
     ),
     "erd": Recipe(

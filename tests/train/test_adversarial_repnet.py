@@ -10,42 +10,19 @@ from typing import Any
 import pytest
 import torch
 
-from poselift.data.datasets import DataConfig
+from adversarial_runs import CRITIC, QUIET, flat, small
 from poselift.errors import InputError
 from poselift.losses_adversarial import GrowingWeight
-from poselift.models.critics.repnet import RepNetCriticConfig
 from poselift.models.lifters.repnet import RepNet, RepNetConfig
 from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
+from poselift.models.lifters.video_gan import VideoGANConfig
 from poselift.models.weights import load_model
 from poselift.train import loop
-from poselift.train.adversarial import RepNetObjective, RepNetObjectiveConfig
+from poselift.train.adversarial_repnet import FLAVOURS, RepNetObjective, RepNetObjectiveConfig
 from poselift.train.checkpoint import load_state
-from poselift.train.loop import TrainOptions, train
+from poselift.train.loop import train
 from poselift.train.opponent import Adversarial
-from poselift.train.recipes import RECIPES, Recipe, Schedule
-
-QUIET = TrainOptions(quiet=True, tensorboard=False, device="cpu")
-CRITIC = RepNetCriticConfig(width=16, chain_width=16)
-
-
-def small(steps: int = 8, *, objective: dict[str, Any] | None = None, **changes: Any) -> Recipe:
-    plan = Schedule(steps=steps, batch=32, lr=1e-3, decay="constant", validate_every=steps, save_every=3, log_every=2)
-    recipe = Recipe(
-        summary="small",
-        model=RepNetConfig(width=32),
-        data=DataConfig(input="gt", validation_every=200),
-        objective=replace(RepNetObjectiveConfig(critic=CRITIC, critic_steps=2), **(objective or {})),
-        schedule=plan,
-    )
-    return replace(recipe, **changes)
-
-
-def flat(state: Any, name: str = "") -> dict[str, Any]:
-    if isinstance(state, dict):
-        return {k: v for key, value in state.items() for k, v in flat(value, f"{name}.{key}").items()}
-    if isinstance(state, list):
-        return {k: v for i, value in enumerate(state) for k, v in flat(value, f"{name}.{i}").items()}
-    return {name: state}
+from poselift.train.recipes import RECIPES, Recipe
 
 
 def test_resume_is_bit_for_bit_for_lifter_critic_and_both_optimisers(
@@ -164,7 +141,7 @@ def test_reprojection_is_learned(tmp_path: Path) -> None:
     [
         ({"model": SimpleBaselineConfig()}, "a repnet, which has a camera branch"),
         ({"model": RepNetConfig(input_frame="look_at", width=8)}, "the camera's own axes"),
-        ({"model": replace(RepNetConfig.flavour_of("original"), width=8)}, "the camera's own axes"),
+        ({"model": VideoGANConfig(channels=8)}, "a repnet, which has a camera branch"),
         ({"objective": {"critic": replace(CRITIC, skeleton="h36m16", chain="tree")}}, "objective.critic.skeleton"),
         ({"objective": {"critic_steps": 0}}, "objective.critic_steps"),
         ({"objective": {"share": 1.0}}, "objective.share"),
@@ -183,3 +160,59 @@ def test_the_recipe_has_the_published_schedule() -> None:
     assert isinstance(recipe.objective, RepNetObjectiveConfig)
     weights = [recipe.objective.reprojection.at(s / 100_000) for s in (0, 79_999, 80_000, 99_999)]
     assert weights == [1e4, 1e4, 2.5e5, 2.5e5]
+
+
+def original(steps: int = 8, **changes: Any) -> Recipe:
+    recipe = small(steps, model=replace(RepNetConfig.flavour_of("original"), width=32))
+    losses = FLAVOURS["original"]
+    critic = replace(losses.critic, width=16, chain_width=16)
+    return replace(recipe, objective=replace(losses, critic=critic), **changes)
+
+
+def test_the_authors_losses_by_hand() -> None:
+    """Mean of w |x - x'| over 32 numbers, Wasserstein term and camera loss, all with weight 1."""
+    objective = original().objective.build(original().model, original().data)  # type: ignore[arg-type]
+    assert isinstance(objective, RepNetObjective)
+    batch = objective.batch(8, torch.Generator().manual_seed(1))
+    v = objective.losses(objective.generator, batch)
+    with torch.no_grad():
+        seen, pose, M = objective.model.pose_and_camera(objective.encode(batch))
+        w = torch.ones(16)
+        w[6], w[8], w[9] = 0, 0.1, 0.1
+        assert v["reprojection"].item() == pytest.approx(((pose @ M - seen).abs() * w[:, None]).mean().item(), rel=1e-5)
+        K = M.mT @ M
+        normal = 2 * K / K.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] - torch.eye(2)
+        assert v["camera"].item() == pytest.approx(normal.abs().sum((-2, -1)).mean().item(), rel=1e-5)
+        assert v["loss"].item() == pytest.approx((v["reprojection"] + v["camera"] + v["generator"]).item(), rel=1e-5)
+
+
+def test_the_critic_sees_poses_that_are_turned_to_the_template() -> None:
+    """Whoever turns round is shown to the critic as before, the middle of the 16 joints at the origin."""
+    objective = original().objective.build(original().model, original().data)  # type: ignore[arg-type]
+    assert isinstance(objective, RepNetObjective)
+    objective.fit(torch.Generator().manual_seed(1))
+    template = objective.model.mean3d
+    assert template.norm(dim=-1).max() > 0.5, "a person, and not the mean of all directions"
+    batch = objective.batch(8, torch.Generator().manual_seed(2))
+    c, s = torch.tensor(1.1).cos(), torch.tensor(1.1).sin()
+    R = torch.tensor([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    shown, turned = objective.real(batch), objective.real(replace(batch, p_root=batch.p_root @ R.mT))
+    assert (shown - turned).abs().max() < 1e-4
+    for poses in (shown, objective.fake(batch)):
+        assert poses[..., objective.model.joints, :].mean(-2).abs().max() < 1e-5
+    thigh, true = ((p[..., 2, :] - p[..., 1, :]).norm(dim=-1) for p in (shown, batch.p_root))
+    assert torch.allclose(thigh, true, atol=1e-4), "turned, not scaled"
+
+
+def test_the_authors_version_learns_and_resumes(tmp_path: Path) -> None:
+    """Its template is in the checkpoint: a resumed run does not fit it again."""
+    train(original(60), tmp_path / "run", QUIET)
+    with (tmp_path / "run" / "log.csv").open() as f:
+        rows = [float(r["reprojection"]) for r in csv.DictReader(f)]
+    assert sum(rows[-3:]) < 0.6 * sum(rows[:3])
+    model = load_model(tmp_path / "run" / "model")
+    assert isinstance(model, RepNet)
+    assert model.mean3d.norm(dim=-1).max() > 0.5
+    objective = original().objective.build(original().model, original().data)  # type: ignore[arg-type]
+    objective.model.load_state_dict(load_state(tmp_path / "run" / "state.safetensors")["model"])
+    assert torch.equal(objective.model.mean3d, model.mean3d)  # type: ignore[arg-type]
