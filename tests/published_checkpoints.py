@@ -31,14 +31,53 @@ FAMILIES = {
     "repnet": ["repnet_generator"],
     "video-gan": ["video_gan_pose"],
     "video-gan-root": ["video_gan_root"],
+    "rootnet": ["rootnet18"],
+    "pose-resnet": ["pose_resnet18"],
+    "resnet-imagenet": ["resnet18"],
 }
-"""Family → its parity vectors, a small one first. name:n is the network whose last layer has the first n outputs."""
+"""Family → its parity vectors, a small one first. name:n is the network whose last layer has the first n outputs.
+Those of 18 layers have no vector: only their names and shapes are published (`shapes18`)."""
+
+
+def shapes18(name: str) -> dict[str, list[int]]:
+    """Names and shapes of a ResNet of 18 layers with its classifier, or with the heads of its family."""
+    shapes: dict[str, list[int]] = {"conv1.weight": [64, 3, 7, 7]}
+
+    def norm(key: str, n: int) -> None:
+        shapes.update({f"{key}.{k}": [n] for k in ("weight", "bias", "running_mean", "running_var")})
+        shapes[f"{key}.num_batches_tracked"] = []
+
+    norm("bn1", 64)
+    inputs = 64
+    for stage, width in enumerate((64, 128, 256, 512), start=1):
+        for block in (f"layer{stage}.0", f"layer{stage}.1"):
+            for conv, i in ((1, inputs), (2, width)):
+                shapes[f"{block}.conv{conv}.weight"] = [width, i, 3, 3]
+                norm(f"{block}.bn{conv}", width)
+            if inputs != width:
+                shapes[f"{block}.downsample.0.weight"] = [width, inputs, 1, 1]
+                norm(f"{block}.downsample.1", width)
+            inputs = width
+    if name == "resnet18":
+        return {**shapes, "fc.weight": [1000, 512], "fc.bias": [1000]}
+    root = "root." if name == "rootnet18" else ""
+    shapes = {f"backbone.{k}" if root else k: v for k, v in shapes.items()}
+    for layer, i in ((0, 512), (3, 256), (6, 256)):
+        shapes[f"{root}deconv_layers.{layer}.weight"] = [i, 256, 4, 4]
+        norm(f"{root}deconv_layers.{layer + 1}", 256)
+    heads = {"root.xy_layer": (1, 256), "root.depth_layer": (1, 512)} if root else {"final_layer": (16, 256)}
+    for key, (o, i) in heads.items():
+        shapes |= {f"{key}.weight": [o, i, 1, 1], f"{key}.bias": [o]}
+    return shapes
 
 
 def state_of(name: str) -> dict[str, Tensor]:
     """The filled weights of a parity network, by its published names; made without any network of ours."""
     name, _, outputs = name.partition(":")
-    about = description(name)
+    if name.endswith("18"):
+        about: dict[str, Any] = {"state_dict": shapes18(name), "fill_overrides": {}}
+    else:
+        about = description(name)
     arrays, _ = fill_arrays({k: tuple(v) for k, v in about["state_dict"].items()}, **about["fill_overrides"])
     kept = about["fill_overrides"].get("keep", ())
     state = {k: torch.zeros(v, dtype=torch.int64) for k, v in about["state_dict"].items()}
@@ -78,6 +117,13 @@ def save_gan(file: Path, **networks: Mapping[str, Tensor]) -> Path:
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict()
     top = {"optimizer_G": optimizer, "optimizer_D": optimizer, "iteration": 50_000, "best_error": np.float64(70.5)}
     torch.save({**{k: dict(v) for k, v in networks.items()}, **top}, file, _use_new_zipfile_serialization=False)
+    return file
+
+
+def save_pictures(file: Path, key: str, network: Mapping[str, Tensor], **facts: Any) -> Path:
+    """`snapshot_18.pth.tar` of RootNet (`network`), files of Pose ResNet (`state_dict`, `model`), with an optimiser."""
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict()
+    torch.save({**facts, key: dict(network), "optimizer": optimizer}, file, _use_new_zipfile_serialization=False)
     return file
 
 

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["BACKBONES", "Depth", "ResNet", "ResNetConfig", "Style", "resnet_shape"]
+__all__ = ["BACKBONES", "DEPTHS", "Depth", "ResNet", "ResNetConfig", "Style"]
 
 Depth = Literal[18, 34, 50, 101, 152]
 Style = Literal["pytorch", "caffe"]
 
-_BLOCKS: dict[int, tuple[int, int, int, int]] = {
+DEPTHS: dict[Depth, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3),
 }  # fmt: skip
 """Depth → blocks in each of the four stages."""
@@ -36,11 +36,6 @@ class ResNetConfig:
     """Layers with weights; 18 and 34 have plain blocks of two convolutions, the others bottlenecks of three."""
     style: Style = "pytorch"
     """Where a bottleneck has its stride: `pytorch` in the 3×3 convolution, `caffe` in the first 1×1."""
-
-
-def resnet_shape(depth: int) -> tuple[tuple[int, int, int, int], int]:
-    """Blocks in each stage, and features that the last one gives."""
-    return _BLOCKS[depth], 512 if depth < 50 else 2048
 
 
 class BasicBlock(nn.Module):
@@ -99,12 +94,12 @@ class ResNet(nn.Module):
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.config = config
-        counts, self.features = resnet_shape(config.depth)
         block = BasicBlock if config.depth < 50 else Bottleneck
+        self.features = 512 * block.expansion
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         inputs = 64
-        for s, (width, count) in enumerate(zip(_WIDTHS, counts, strict=True), start=1):
+        for s, (width, count) in enumerate(zip(_WIDTHS, DEPTHS[config.depth], strict=True), start=1):
             blocks: list[nn.Module] = []
             for b in range(count):
                 blocks.append(block(inputs, width, 2 if s > 1 and b == 0 else 1, config.style))

@@ -23,7 +23,7 @@ __all__ = ["IMPORTERS", "ImportOptions", "Imported", "Importer", "detect", "impo
 
 _BOTH = frozenset({"stats_2d", "stats_3d", "no_stats"})
 _ERD_STATS = "stat_custom_2d.pth.tar and stat_custom_3d.pth.tar of ERD's data"
-_HUMAN36M = "Human3.6M, as its authors say (nothing in the file proves it)"
+_LICENCE = "for research only, as far as its parts are; the weights' own licence is their authors'"
 
 
 def _outputs(shapes: Shapes) -> int:
@@ -165,6 +165,33 @@ IMPORTERS: dict[str, Importer] = {
         needs="--part model_G_root",
         options=frozenset({"part"}),
     ),
+    "rootnet": Importer(
+        summary="RootNet, snapshot_N.pth.tar: roots from pictures",
+        container="torch",
+        detect=lambda s: "root.xy_layer.weight" in s,
+        where="poselift.models.importers.images:build_rootnet",
+        needs="nothing: γ has no unit",
+        data="Human3.6M and MPII, or MuCo-3DHP and MS COCO, as its authors say (the file does not say which)",
+        data_licence=_LICENCE,
+    ),
+    "pose-resnet": Importer(
+        summary="Pose ResNet of its authors (MPII, COCO) and its Human3.6M variant: joints from pictures",
+        container="torch",
+        detect=lambda s: "deconv_layers.0.weight" in s and "final_layer.weight" in s,
+        where="poselift.models.importers.images:build_pose_resnet",
+        needs="nothing; the crop's size is read from the file's name (…_256x192…)",
+        data="MPII, MS COCO or Human3.6M, as its authors say (nothing in the file proves it)",
+        data_licence=_LICENCE,
+    ),
+    "resnet-imagenet": Importer(
+        summary="a ResNet of torchvision (18 to 152 layers): the backbone of networks of pictures",
+        container="torch",
+        detect=lambda s: {"conv1.weight", "layer4.0.conv1.weight"} <= set(s) and "final_layer.weight" not in s,
+        where="poselift.models.importers.images:build_backbone",
+        needs="nothing",
+        data="ImageNet, as its authors say (nothing in the file proves it)",
+        data_licence="ImageNet: research only; the weights' own licence is their authors'",
+    ),
 }
 """Family → what reads it."""
 
@@ -220,8 +247,8 @@ def _card(family: str, weights: Any, options: ImportOptions, notes: list[str]) -
     used = {f.name: getattr(options, f.name) for f in fields(options) if getattr(options, f.name) != f.default}
     card: dict[str, Any] = {
         "summary": f"Imported weights: {IMPORTERS[family].summary}.",
-        "data": _HUMAN36M,
-        "data_licence": "Human3.6M: academic research only; the weights' own licence is their authors'",
+        "data": IMPORTERS[family].data,
+        "data_licence": IMPORTERS[family].data_licence,
         "imported_from": {"family": family, "file": weights.file.name},
     }
     if weights.file.is_file():

@@ -99,6 +99,9 @@ class Importer:
     """The options that it needs, for people."""
     options: frozenset[str] = frozenset()
     """Names of the fields of `ImportOptions` that it has use for."""
+    data: str = "Human3.6M, as its authors say (nothing in the file proves it)"
+    """What it was trained on, for the card."""
+    data_licence: str = "Human3.6M: academic research only; the weights' own licence is their authors'"
 
     def build(self, weights: Weights, options: ImportOptions) -> Built:
         """The model. Raises `InputError` for arrays that do not fit, or options that are missing or without use."""

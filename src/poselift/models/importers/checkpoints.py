@@ -20,10 +20,14 @@ from poselift.storage.unpickle import Inert, load_torch
 
 __all__ = ["read_weights", "sha256"]
 
-_FACTS = ("epoch", "step", "iteration", "lr", "error", "err", "best_error", "inc_num")
+_FACTS = (
+    "epoch", "step", "iteration", "lr", "error", "err", "best_error", "inc_num", "perf", "best_acc", "best_acc1",
+)  # fmt: skip
 """What the published codes write beside the weights."""
 _PARTS = ("state_dict", "model_pos", "model_G", "model_G_pose")
 """Under which keys the network of the poses stands in the published files."""
+_PARTS_OF_PICTURES = ("network", "model")
+"""The same of RootNet and of Pose ResNet's variant; other files have a name under `model`."""
 _ONE = "none, the file holds one network"
 
 
@@ -67,6 +71,7 @@ def _from_torch(value: Any, file: Path, part: str | None) -> Weights:
     if part is not None and part not in networks:
         raise InputError(file=file, field="--part", expected=", ".join(networks) or _ONE, found=part)
     key = part or next((k for k in _PARTS if k in value), "")
+    key = key or next((k for k in _PARTS_OF_PICTURES if isinstance(value.get(k), Mapping)), "")
     state = value[key] if key else value
     if not isinstance(state, Mapping) or not state:
         found = f"keys {', '.join(map(str, list(value)[:8]))}" if value else "nothing in it"
