@@ -114,6 +114,31 @@ _MPII16: tuple[Step, ...] = (
     ("head_top", (_along("neck", "head_top", 0.62, 0.9), _FROM_CROWN, _mean("head_top", trust=0.4))),
 )  # fmt: skip
 
+# MuPoTS and MuCo: their thorax is the base of the neck, their head joint lies between it and the crown.
+_MUPOTS17: tuple[Step, ...] = (
+    *_SAME,
+    ("pelvis", (_mean("pelvis"), _mean("l_hip", "r_hip", trust=0.9))),
+    ("thorax", (_mean("thorax"), _mean("l_shoulder", "r_shoulder", trust=0.9))),
+    ("spine", (_mean("spine"), _along("=pelvis", "=thorax", 0.5))),
+    ("nose", (_along("=thorax", "head_top", 0.35, 0.8), _mean("head", trust=0.6))),
+    ("head_top", (_FROM_CROWN, _mean("head_top", trust=0.4))),
+)
+# SMPL's head joint is at the base of the skull, where the Human3.6M layout has its nose.
+_SMPL24: tuple[Step, ...] = (
+    *_SAME,
+    ("pelvis", (_mean("pelvis"), _mean("l_hip", "r_hip", trust=0.9))),
+    ("thorax", (_mean("l_shoulder", "r_shoulder"), _mean("neck", trust=0.8))),
+    _SPINE,
+    ("nose", (_mean("head", trust=0.9),)),
+    ("head_top", (_along("=thorax", "head", 2.0, 0.75),)),
+)
+_COCO19: tuple[Step, ...] = (
+    *_SAME,
+    ("pelvis", (_mean("pelvis"), _mean("l_hip", "r_hip", trust=0.9))),
+    ("thorax", (_mean("thorax"), _mean("l_shoulder", "r_shoulder", trust=0.9))),
+    *_COCO[len(_SAME) + len(_TORSO) :],
+)
+
 _H36M16_JOINTS = (*_LIMBS, "pelvis", "spine", "thorax", "head_top")
 _H36M16: tuple[Step, ...] = (
     *((n, (_mean(n),)) for n in _H36M16_JOINTS),
@@ -129,6 +154,10 @@ CONVERSIONS: dict[tuple[str, str], tuple[Step, ...]] = {
     ("body25b", "h36m17"): _BODY25B,
     ("mediapipe33", "h36m17"): _COCO,
     ("wholebody23", "h36m17"): _COCO,
+    ("coco19", "h36m17"): _COCO19,
+    ("mupots17", "h36m17"): _MUPOTS17,
+    ("muco21", "h36m17"): _MUPOTS17,
+    ("smpl24", "h36m17"): _SMPL24,
     ("h36m17", "h36m16"): tuple((n, (_mean(n),)) for n in _H36M16_JOINTS),
 }
 """(source, target): the points to make, in order."""

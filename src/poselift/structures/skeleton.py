@@ -159,6 +159,21 @@ _MEDIAPIPE33 = """nose l_eye_inner:nose l_eye:l_eye_inner l_eye_outer:l_eye r_ey
     l_elbow:l_shoulder r_elbow:r_shoulder l_wrist:l_elbow r_wrist:r_elbow l_pinky:l_wrist r_pinky:r_wrist
     l_index:l_wrist r_index:r_wrist l_thumb:l_wrist r_thumb:r_wrist l_hip:l_shoulder r_hip:r_shoulder l_knee:l_hip
     r_knee:r_hip l_ankle:l_knee r_ankle:r_knee l_heel:l_ankle r_heel:r_ankle l_foot_index:l_heel r_foot_index:r_heel"""
+# Layouts of the data sets of pictures of several people, as RootNet's annotation files have them
+_COCO19 = (
+    _BODY17.replace("l_shoulder:nose r_shoulder:nose", "l_shoulder:thorax r_shoulder:thorax")
+    .replace("l_hip:l_shoulder r_hip:r_shoulder", "l_hip:pelvis r_hip:pelvis")
+    .replace("nose ", "nose:thorax ", 1)
+    + " thorax:pelvis pelvis"
+)
+_MUPOTS17 = """head_top:head thorax:spine r_shoulder:thorax r_elbow:r_shoulder r_wrist:r_elbow l_shoulder:thorax
+    l_elbow:l_shoulder l_wrist:l_elbow r_hip:pelvis r_knee:r_hip r_ankle:r_knee l_hip:pelvis l_knee:l_hip
+    l_ankle:l_knee pelvis spine:pelvis head:thorax"""
+_MUCO21 = _MUPOTS17 + " r_hand:r_wrist l_hand:l_wrist r_toe:r_ankle l_toe:l_ankle"
+_SMPL24 = """pelvis l_hip:pelvis r_hip:pelvis torso:pelvis l_knee:l_hip r_knee:r_hip spine:torso l_ankle:l_knee
+    r_ankle:r_knee chest:spine l_toe:l_ankle r_toe:r_ankle neck:chest l_thorax:chest r_thorax:chest head:neck
+    l_shoulder:l_thorax r_shoulder:r_thorax l_elbow:l_shoulder r_elbow:r_shoulder l_wrist:l_elbow r_wrist:r_elbow
+    l_hand:l_wrist r_hand:r_wrist"""
 
 SKELETONS: dict[str, Skeleton] = {
     s.name: s
@@ -172,6 +187,10 @@ SKELETONS: dict[str, Skeleton] = {
         _tree("body25b", _BODY25B),
         _tree("mediapipe33", _MEDIAPIPE33),
         _tree("wholebody23", _BODY17 + " " + _FEET),
+        _tree("coco19", _COCO19),
+        _tree("mupots17", _MUPOTS17),
+        _tree("muco21", _MUCO21),
+        _tree("smpl24", _SMPL24),
     )
 }
 

@@ -1,0 +1,122 @@
+"""Result files of RootNet's layout: boxes of a detector, and roots. JSON lists of objects, one per person.
+
+    boxes: {"image_id", "bbox": [x, y, w, h] pixels, not extended, "score"}
+    roots: {"image_id", "root_cam": [x, y, z], "bbox": as extended, "score", "ann_id"}
+
+Millimetres, but metres in 3DPW's. Boxes of root files are extended and must not be extended again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from poselift.data.annotations.base import FoundBox
+from poselift.data.annotations.layout import numbers
+from poselift.errors import InputError
+from poselift.storage.atomic import write_aside
+from poselift.storage.text import load_json
+
+__all__ = ["FoundRoot", "read_boxes", "read_roots", "write_boxes", "write_roots"]
+
+PERSON = 1
+"""COCO's category of people; others are left out."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoundRoot:
+    """A person's root: root_cam (3,) metres; box_xywh (4,) as extended, pixels; ann_id where the file says it."""
+
+    image_id: int | str
+    root_cam: np.ndarray
+    box_xywh: np.ndarray
+    score: float = 1.0
+    ann_id: int | str | None = None
+
+
+def _entries(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    value = load_json(path)
+    if not isinstance(value, list):
+        raise InputError(file=path, expected="a list of objects with 'image_id' and 'bbox'", found=type(value).__name__)
+    for k, e in enumerate(value):
+        found = e.get("image_id") if isinstance(e, dict) else None
+        if not isinstance(found, (int, str)) or isinstance(found, bool):
+            raise InputError(file=path, field=f"entry {k}", expected="an object with 'image_id'", found=f"{found}")
+    return [(f"entry {k}", e) for k, e in enumerate(value)]
+
+
+def _score(e: dict[str, Any], path: Path, where: str) -> float:
+    return float(numbers([e.get("score", 1.0)], (1,), file=path, field=f"{where} score")[0])
+
+
+def read_boxes(path: str | Path) -> dict[int | str, list[FoundBox]]:
+    """Boxes by image, in the order of the file, which is that of published figures. Raises `InputError`.
+
+    COCO's detection files fit too: only their people (category 1) are kept. A file with roots is refused, because its
+    boxes are extended already.
+    """
+    path = Path(path)
+    out: dict[int | str, list[FoundBox]] = {}
+    for where, e in _entries(path):
+        if "root_cam" in e:
+            raise InputError(
+                file=path, field=where, expected="boxes of a detector, not extended", found="a file with roots"
+            )
+        if e.get("category_id", PERSON) != PERSON:
+            continue
+        box = numbers(e.get("bbox"), (4,), file=path, field=f"{where} bbox")
+        out.setdefault(e["image_id"], []).append(FoundBox(box_xywh=box, score=_score(e, path, where)))
+    return out
+
+
+def write_boxes(boxes: Mapping[int | str, Sequence[FoundBox]], path: str | Path) -> None:
+    """Inverse of `read_boxes`. Raises `OutputError`."""
+    rows = [
+        {"image_id": image, "bbox": [float(v) for v in b.box_xywh], "score": float(b.score)}
+        for image, found in boxes.items()
+        for b in found
+    ]
+    _write(rows, path)
+
+
+def read_roots(path: str | Path, *, unit: Literal["mm", "m"] = "mm") -> list[FoundRoot]:
+    """Roots in the order of the file; `unit` is the file's, which does not say it. Raises `InputError`."""
+    path = Path(path)
+    return [
+        FoundRoot(
+            image_id=e["image_id"],
+            root_cam=numbers(e.get("root_cam"), (3,), file=path, field=f"{where} root_cam") * _METRES[unit],
+            box_xywh=numbers(e.get("bbox"), (4,), file=path, field=f"{where} bbox"),
+            score=_score(e, path, where),
+            ann_id=e.get("ann_id"),
+        )
+        for where, e in _entries(path)
+    ]
+
+
+def write_roots(
+    roots: Sequence[FoundRoot], path: str | Path, *, unit: Literal["mm", "m"] = "mm", scores: bool = True
+) -> None:
+    """Inverse of `read_roots`: published as bbox_root_*_output.json. Without `scores` as for Human3.6M and COCO."""
+    rows = []
+    for r in roots:
+        row: dict[str, Any] = {"image_id": r.image_id}
+        if r.ann_id is not None:
+            row["ann_id"] = r.ann_id
+        row["bbox"] = [float(v) for v in r.box_xywh]
+        row["root_cam"] = [float(v) / _METRES[unit] for v in r.root_cam]
+        rows.append({**row, "score": float(r.score)} if scores else row)
+    _write(rows, path)
+
+
+def _write(rows: list[dict[str, Any]], path: str | Path) -> None:
+    with write_aside(path) as part:
+        part.write_text(json.dumps(rows))
+
+
+_METRES = {"mm": 1e-3, "m": 1.0}
