@@ -8,7 +8,18 @@ from torch.testing import assert_close
 
 from parity_vectors import description, vectors
 from poselift.geometry.projection import project
-from poselift.losses import LOSSES, MOTION_ENCODINGS, bone_length_match, l1, motion, mpjpe, mse, weighted_mpjpe
+from poselift.losses import (
+    LOSSES,
+    MOTION_ENCODINGS,
+    bone_length_match,
+    heatmap_mse,
+    l1,
+    motion,
+    mpjpe,
+    mse,
+    root_l1,
+    weighted_mpjpe,
+)  # fmt: skip
 
 V = vectors("video_semi_losses")
 
@@ -116,3 +127,37 @@ class TestMotion:
         still = torch.zeros(2, 1, 3)
         found = {e: float(motion(pred, still, encoding=e, intervals=(1,))) for e in MOTION_ENCODINGS}
         assert found == pytest.approx({"subtraction": 1, "inner": 0, "cross": 2 / 3})
+
+
+def test_root_l1_parity():
+    """With and without depth, visible and not."""
+    v = vectors("rootnet50")
+    for i in range(3):
+        value = root_l1(v[f"y{i}"], v[f"t{i}"], v[f"v{i}"][:, 0], v[f"d{i}"][:, 0])
+        assert_close(value, v[f"l{i}"])
+
+
+def test_root_l1_does_not_look_at_what_is_not_known():
+    """Two samples: without depth (NaN), and not seen at all."""
+    pred = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    target = torch.tensor([[2.0, 4.0, float("nan")], [float("nan"), 4.0, 9.0]])
+    value = root_l1(pred, target, torch.tensor([1.0, 0.0]), torch.tensor([False, True]), depth_weight=1000)
+    assert value.tolist() == [1.0, 0.0]
+    value.sum().backward()
+    assert pred.grad is not None
+    assert pred.grad[:, 2].tolist() == [0, 0]
+    assert pred.grad[1].tolist() == [0, 0, 0]
+    seen = root_l1(pred, torch.zeros(2, 3), torch.ones(2), torch.ones(2, dtype=torch.bool), depth_weight=1000)
+    assert seen.tolist() == [1001.0, 1001.0]
+
+
+def test_heatmap_mse_parity():
+    """The second sample has the joints of the first in reverse order."""
+    v = vectors("mpii_decode")
+    target = torch.stack((v["target"], v["target"].flip(0)))
+    weight = torch.stack((v["target_weight"][:, 0], v["target_weight"][:, 0].flip(0)))
+    value = heatmap_mse(v["out"].float(), target, weight)
+    assert float(value) == pytest.approx(float(v["loss_full"]), rel=1e-5)
+    spoilt = target.clone()
+    spoilt[weight == 0] = float("nan")
+    assert torch.equal(heatmap_mse(v["out"].float(), spoilt, weight), value)

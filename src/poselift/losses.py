@@ -14,7 +14,10 @@ from torch import Tensor
 
 from poselift.geometry.bones import bone_lengths
 
-__all__ = ["LOSSES", "MOTION_ENCODINGS", "bone_length_match", "l1", "motion", "mpjpe", "mse", "weighted_mpjpe"]
+__all__ = [
+    "LOSSES", "MOTION_ENCODINGS", "bone_length_match", "heatmap_mse", "l1", "motion", "mpjpe", "mse", "root_l1",
+    "weighted_mpjpe",
+]  # fmt: skip
 
 Weight = Float[Tensor, "*#b j"] | Bool[Tensor, "*#b j"] | None
 
@@ -55,6 +58,36 @@ def weighted_mpjpe(
 ) -> Float[Tensor, ""]:
     """Mean of weight times distance, not divided by the weights' sum: VideoPose3D's trajectory loss with weight 1/z."""
     return (weight * torch.linalg.vector_norm(_difference(pred, target, weight), dim=-1)).mean()
+
+
+def heatmap_mse(
+    pred: Float[Tensor, "b j h w"], target: Float[Tensor, "b j h w"], weight: Float[Tensor, "b j"]
+) -> Float[Tensor, ""]:
+    """Half the mean over all joints and cells of (weight · (pred - target))²; joints of weight 0 count in the mean.
+
+    Source: Xiao et al., ECCV 2018, as published.
+    """
+    difference = _difference(pred.flatten(2), target.flatten(2), weight)
+    return (weight[..., None] * difference).square().mean() / 2
+
+
+def root_l1(
+    pred: Float[Tensor, "b 3"],
+    target: Float[Tensor, "b 3"],
+    visible: Float[Tensor, " b"],
+    has_depth: Bool[Tensor, " b"] | Float[Tensor, " b"],
+    *,
+    depth_weight: float | int = 1,
+) -> Float[Tensor, " b"]:
+    """RootNet's loss of each sample: v (|Δx| + |Δy| + |Δdepth| · has_depth) / 3, so that pictures without depth teach x
+    and y only. x and y in cells, depth in any unit; published is its sum with millimetres, in which depth weighs most
+    by far (metres: depth_weight 1000).
+
+    Source: Moon et al., ICCV 2019, eq. 4, as published: divided by 3 without depth too.
+    """
+    there = torch.stack((visible, visible, visible * has_depth), -1)
+    error = torch.where(there > 0, pred, 0) - torch.where(there > 0, target, 0)
+    return (error.abs() * there * error.new_tensor((1.0, 1.0, depth_weight))).sum(-1) / 3
 
 
 def bone_length_match(
