@@ -303,7 +303,7 @@ def test_ctrl_c_while_lifting(
 ):
     from contextlib import nullcontext
 
-    def press(done: int, total: int) -> None:
+    def press(done: int, total: int | None, stage: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(lifting, "_progress", lambda: nullcontext(press))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["png_header", "red_corner", "turn_header", "write_sound", "write_video"]
+__all__ = ["no_frames", "png_header", "red_corner", "turn_header", "write_sound", "write_video"]
 
 
 def red_corner(i: int, w: int, h: int) -> np.ndarray:
@@ -61,6 +61,13 @@ def write_sound(path: Path) -> Path:
             frame.sample_rate = 16000
             container.mux(stream.encode(frame))  # type: ignore[attr-defined]
         container.mux(stream.encode(None))  # type: ignore[attr-defined]
+    return path
+
+
+def no_frames(path: Path) -> Path:
+    """A Matroska video that ends where its first frame would be."""
+    data = write_video(path, 5).read_bytes()
+    path.write_bytes(data[: data.index(b"\x1f\x43\xb6\x75")])
     return path
 
 

@@ -26,19 +26,20 @@ def test_the_documents_tables_are_the_tables() -> None:
     assert written == [
         f"| `{n}` | `{each.get(n, o.file)}` | {o.summary} | {'no' if o.asked else 'yes'} |" for n, o in OUTPUTS.items()
     ]
-    read = [line for line in lines if re.match(r"\| `\w[\w-]*` \| [^`]", line)]
+    read = [line for line in lines if re.match(r"\| `\w[\w-]*` \| [^`]+ \| (clips|motion) \|$", line)]
     assert read == [f"| `{n}` | {r.summary} | {r.gives} |" for n, r in READERS.items()]
 
 
 def test_the_command_lines_help_names_them_all() -> None:
     text = Path(lifting.__file__).read_text(encoding="utf-8")
     (said,) = re.findall(r'"""What to write, with commas: (\S+) \(these where nothing is said\), (\S+)\."""', text)
-    assert said[0].split(",") == USUAL
+    assert said[0].split(",") == [*USUAL, "overlay"]
     assert {*said[0].split(","), *said[1].split(",")} == set(OUTPUTS)
 
 
 def test_the_usual_files_are_what_nobody_has_to_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_outputs(None) == (USUAL, [])
+    assert choose_outputs(None, pixels=True) == ([*USUAL, "overlay"], [])
     assert choose_outputs(["c3d", "npz", "glb"]) == (["npz", "glb", "c3d"], [])
     with pytest.raises(InputError, match="unknown output format 'fbx'"):
         choose_outputs(["fbx"])

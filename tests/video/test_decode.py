@@ -13,7 +13,7 @@ from poselift.errors import InputError
 from poselift.video import Selection, kind_of, open_frames
 from poselift.video.ahead import Behind, ahead
 from poselift.video.decode import VideoFile, timing_of
-from video_files import red_corner, turn_header, write_sound, write_video
+from video_files import no_frames, red_corner, turn_header, write_sound, write_video
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +136,6 @@ def empty(folder: Path) -> Path:
     return folder / "empty.mp4"
 
 
-def no_frames(folder: Path) -> Path:
-    return write_video(folder / "none.mkv", 0)
-
-
 def damaged(folder: Path) -> Path:
     path = write_video(folder / "noise.mkv", 30)
     data = bytearray(path.read_bytes())
@@ -154,7 +150,7 @@ def damaged(folder: Path) -> Path:
         (no_moov, "cut off"),
         (text, "no video that can be read"),
         (empty, "empty file"),
-        (no_frames, "no"),
+        (lambda folder: no_frames(folder / "none.mkv"), "no video that can be read"),
         (damaged, "frame"),
         (lambda folder: write_sound(folder / "sound.mp4"), "only sound"),
         (lambda folder: write_sound(folder / "sound.m4a"), "only sound"),

@@ -34,7 +34,9 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "lift": Command("2D keypoints of people → metric 3D: npz, JSON, CSV, BVH, a web page", "poselift.cli.lifting:Lift"),
+    "lift": Command(
+        "video, pictures or 2D keypoints of people → metric 3D: npz, JSON, BVH, a page", "poselift.cli.lifting:Lift"
+    ),
     "demo": Command("lift the bundled clip and compare it with the truth", "poselift.cli.lifting:Demo"),
     "view": Command("look at lifted people in the live viewer", "poselift.cli.lifting:View"),
     "models": Command("list the weights at hand, their data licence and error", "poselift.cli.lifting:Models"),
@@ -47,7 +49,8 @@ COMMANDS: dict[str, Command] = {
 
 
 EXTRAS = {
-    "lightning_fabric": "train", "tensorboard": "train", "matplotlib": "view", "viser": "view", "av": "video",
+    "lightning_fabric": "train", "tensorboard": "train", "matplotlib": "view", "viser": "view",
+    "av": "video", "mediapipe": "video", "PIL": "video", "skimage": "demo",
     "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx",
 }  # fmt: skip
 """Libraries that are not always installed, and the extra that brings them."""

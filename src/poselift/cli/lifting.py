@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -25,13 +25,15 @@ Size = Annotated[tuple[int, int] | None, arg(metavar="W H")]
 
 @dataclass(frozen=True, kw_only=True)
 class Lift:
-    """Lift the people of a keypoint file or folder into metric 3D.
+    """Lift the people in a video, a picture, a folder of pictures, or a keypoint file or folder into metric 3D.
 
-    Writes poses.npz, poses.json, poses.csv, BVH, a web page and a contact sheet into DIR.
+    Writes poses.npz, poses.json, poses.csv, BVH, a web page and a contact sheet into DIR, and of a video or picture
+    an overlay with the 2D skeletons.
     """
 
     input: Positional[Annotated[Path, arg(metavar="INPUT")]]
-    """Keypoint file or folder: native npz or JSON, COCO, OpenPose, AlphaPose, mmpose, MediaPipe, VideoPose3D, array."""
+    """Video, picture, folder of pictures; or keypoints: native npz or JSON, COCO, OpenPose, AlphaPose, mmpose,
+    MediaPipe, VideoPose3D, array."""
     out: Out
     """Folder for the results; made if it is not there."""
     model: Annotated[str, arg(metavar="NAME|DIR")] = "auto"
@@ -62,14 +64,34 @@ class Lift:
     image_size: Size = None
     """Image width and height in pixels where the file does not say them."""
     formats: Annotated[str, arg(metavar="LIST")] = ""
-    """What to write, with commas: npz,json,csv,bvh,html,png (these where nothing is said), glb,trc,mot,c3d."""
+    """What to write, with commas: npz,json,csv,bvh,html,png,overlay (these where nothing is said), glb,trc,mot,c3d."""
     batch: Annotated[int, arg(metavar="N")] = 4096
     """Frames lifted at once."""
     device: Name = None
     """cpu, cuda, cuda:1, mps; the first accelerator where nothing is said."""
+    detector: Annotated[str, arg(metavar="NAME")] = "mediapipe"
+    """What finds people and 2D joints in pixels: mediapipe; rtmpose (your ONNX files); given (your keypoint file)."""
+    detector_files: Annotated[Path | None, arg(metavar="DIR|FILE")] = None
+    """Folder with the detector's ONNX files (rtmpose), or the keypoint file of this video (given)."""
+    max_people: Annotated[int | None, arg(metavar="N")] = None
+    """At most so many people at once (mediapipe: 1 where nothing is said)."""
+    start: Number = None
+    """Second of the video at which to start."""
+    end: Number = None
+    """Second of the video at which to end."""
+    every: Annotated[int, arg(metavar="N")] = 1
+    """Use one frame in N."""
+    detect_every: Annotated[int, arg(metavar="N")] = 1
+    """Look for people in one frame in N and follow them in between (rtmpose)."""
 
     def run(self) -> None:
         from poselift.pipeline.lift import lift
+        from poselift.pipeline.watch import VideoOptions
+
+        video = VideoOptions(
+            detector=self.detector, detector_files=self.detector_files, max_people=self.max_people, start=self.start,
+            end=self.end, every=self.every, detect_every=self.detect_every,
+        )  # fmt: skip
 
         formats = tuple(f.strip() for f in self.formats.split(",") if f.strip()) or None
         with _progress() as progress:
@@ -78,14 +100,14 @@ class Lift:
                 smooth=self.smooth, smooth_hz=self.smooth_hz,
                 plant_feet=self.plant_feet, skeleton=self.skeleton, format=self.format, fps=self.fps,
                 focal=self.focal, fov=self.fov, camera=self.camera, image_size=self.image_size, formats=formats,
-                batch=self.batch, device=self.device, progress=progress,
+                batch=self.batch, device=self.device, video=video, progress=progress,
             )  # fmt: skip
         _report(lifted)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Lift the clip that comes with poselift, seen by a virtual camera with detector-like noise."""
+    """Lift the clip that comes with poselift, seen by a virtual camera with detector-like noise, and a photograph."""
 
     out: Out = Path("out/demo")
     """Folder for the results."""
@@ -95,11 +117,18 @@ class Demo:
 
     def run(self) -> None:
         from poselift.pipeline.demo import demo
+        from poselift.pipeline.demo_photo import demo_photo
 
         lifted, errors = demo(self.out, model=self.model)
         _report(lifted)
         for name, value in errors.items():
             print(f"{name:>10}  {value:6.1f} mm   mean over all joints and frames of the clip")
+        photo = demo_photo(self.out / "photo")
+        print("\nAnd a photograph, people and joints found by a detector:")
+        if isinstance(photo, str):
+            print(photo)
+        else:
+            _report(photo)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +196,7 @@ def _report(lifted: Lifted) -> None:
 
 
 def _progress():
-    """A bar with frames per second and the time left, on a terminal only."""
+    """A bar with the stage, frames per second and the time left, on a terminal only."""
     import contextlib
     import sys
 
@@ -180,14 +209,24 @@ def _progress():
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("lifting"),
+            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("frames"),
+            TextColumn("frames{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-            task = shown.add_task("lifting", total=None)
-            yield lambda done, total: shown.update(task, completed=done, total=total)
+            tasks: dict[str, Any] = {}
+
+            def tell(done: int, total: int | None, stage: str) -> None:
+                if stage not in tasks:
+                    for other in tasks.values():
+                        shown.update(other, visible=False)
+                    tasks[stage] = shown.add_task(stage, total=None, rate="")
+                speed = shown.tasks[shown.task_ids.index(tasks[stage])].speed
+                rate = f", {speed:.0f}/s" if speed else ""
+                shown.update(tasks[stage], completed=done, total=total, rate=rate)
+
+            yield tell
 
     return bar()

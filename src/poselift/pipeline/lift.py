@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from poselift.pipeline.scenes import make_scenes
 from poselift.pipeline.smooth import SMOOTHED, Smoothing
 from poselift.pipeline.spool import spool
 from poselift.pipeline.stage import Track
+from poselift.pipeline.watch import Progress, VideoOptions, has_pixels, watch
 from poselift.storage.atomic import write_folder_aside
 from poselift.structures import Camera, Clip
 from poselift.structures.conversions import convert
@@ -51,11 +53,13 @@ def lift(
     batch: int = 4096,
     device: str | None = None,
     truth: Sequence[Clip] = (),
-    progress: Callable[[int, int], None] | None = None,
+    video: VideoOptions | None = None,
+    progress: Progress | None = None,
 ) -> Lifted:
-    """Lift 2D keypoints of people to metric 3D.
+    """Lift people in a video, in pictures, or in 2D keypoints, to metric 3D.
 
-    input: a keypoint file or folder that `formats.read` knows, or Clips. out: folder for the files, None for none.
+    input: a video, a picture, a folder of pictures, a keypoint file or folder that `formats.read` knows, or Clips.
+    video: how pixels are looked at. out: folder for the files, None for none.
     model: a name of `list_models`, a model folder, a Hub name, or a Lifter; "auto" is the embedded default of sequences
     or of single pictures, whichever fits (`pipeline.lifters`). refine: a refiner of its poses, likewise,
     or several, one after the other; root_model: gives them the root, which is solved for otherwise. smooth: a name in
@@ -64,7 +68,7 @@ def lift(
     input is, where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
     image_size (width, height): what is known of the camera; `pipeline.intrinsics` says what is assumed otherwise.
     formats: names in `OUTPUTS`; None writes the usual ones. batch: frames at once. truth: the true motion, drawn into
-    page and contact sheet. progress(done, total) in frames.
+    page and contact sheet. progress(done, total or None, stage) in frames.
 
     The clips have p_root (t, 17, 3) metres in the camera's axes minus the root, root_cam (t, 3) metres, the camera, and
     the keypoints in the model's skeleton. Frames in which nobody was seen have confidence 0 (see `lift_tracks`).
@@ -80,23 +84,32 @@ def lift(
         raise InputError(field="smooth_hz", expected="none without a smoother", found=smooth_hz)
     smoothing = None if smooth is None else Smoothing(smooth, smooth_hz)
     planting = PlantFeet() if plant_feet else None
-    names, left_out = choose_outputs(formats) if out is not None else ([], [])
-    source = str(input) if isinstance(input, (str, Path)) else "input"
     if isinstance(input, (str, Path)) and not Path(input).exists():
         raise InputError("no such file or folder", file=input)
+    pixels = format is None and has_pixels(input)
+    if video is not None and not pixels:
+        video.refuse()
+    names, left_out = choose_outputs(formats, pixels=pixels) if out is not None else ([], [])
+    source = str(input) if isinstance(input, (str, Path)) else "input"
     result = Lifted()
     with timed(result, "model"):
         target = find_device(device)
         lifters = choose_lifters(model, target)
         lifter, known = lifters.sequences, SEQUENCES if model == AUTO else model
         refining = choose_refinement(refine, root_model, lifter=lifter, source=known, device=target)
+    seen = None
+    if pixels and isinstance(input, (str, Path)):
+        seen = watch(input, video or VideoOptions(), options, device=device, progress=progress)
+        result.seconds |= seen.seconds
+        input, options = seen.clips, replace(options, fps=None)
     with timed(result, "read"):
         store = names == ["npz"] and smoothing is None and planting is None
         tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=store)
         scenes = make_scenes(tracks, cameras, file=source)
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
-    run = Run(scenes, lifters, refining, smoothing, planting, target, batch, progress, result)
+    sources = seen.sources if seen else None
+    run = Run(scenes, lifters, refining, smoothing, planting, target, batch, progress, result, sources)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:
@@ -110,6 +123,8 @@ def lift(
         result.files = {k: [Path(out) / f.relative_to(aside) for f in files] for k, files in result.files.items()}
         _drop_stale(result.files)
     result.notes = [*run.notes(), *left_out]
+    if seen is not None:
+        result.notes = [*seen.notes, *result.notes, seen.times(result.seconds)]
     return result
 
 

@@ -10,24 +10,30 @@ from pathlib import Path
 from poselift.errors import InputError, MissingExtraError, unknown_name
 from poselift.formats import WRITERS
 from poselift.structures import Clip
+from poselift.video import FrameSource
 
 __all__ = ["OUTPUTS", "Caption", "Output", "choose_outputs", "write_output"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """What stands beside the pictures: title, notes, and the true motion where it is known."""
+    """What stands beside the pictures: title, notes, and the true motion where it is known.
+
+    frames: the recording that the people are in, where there is one; progress(done, total) of what takes long.
+    """
 
     title: str = "poselift"
     notes: Sequence[str] = ()
     truth: Sequence[Clip] = ()
+    frames: FrameSource | None = None
+    progress: Callable[[int, int | None], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """A row of `OUTPUTS`: `write(clips, path, caption)`; `library` of the extra `extra` is needed for it.
 
-    asked: written only where it is named.
+    asked: written only where it is named; pixels: only where there are frames to draw on.
     """
 
     file: str
@@ -36,6 +42,7 @@ class Output:
     library: str | None = None
     extra: str = "view"
     asked: bool = False
+    pixels: bool = False
 
     @property
     def available(self) -> bool:
@@ -54,6 +61,13 @@ def _sheet(clips: list[Clip], path: Path, caption: Caption) -> object:
     return write_contact_sheet(clips, path, truth=caption.truth)
 
 
+def _overlay(clips: list[Clip], path: Path, caption: Caption) -> object:
+    from poselift.view.overlay import write_overlay
+
+    assert caption.frames is not None
+    return write_overlay(clips, caption.frames, path, progress=caption.progress)
+
+
 OUTPUTS: dict[str, Output] = {
     name: Output(
         file="poses" + w.suffix, summary=w.summary, write=lambda clips, path, _, w=w: w.write(clips, path),
@@ -65,16 +79,20 @@ OUTPUTS: dict[str, Output] = {
         file="index.html", summary="3D scene with a time line: open it in a browser", write=_page, library="viser"
     ),
     "png": Output(file="contact_sheet.png", summary="a few moments in 2D and 3D", write=_sheet, library="matplotlib"),
+    "overlay": Output(
+        file="overlay.mp4", summary="the video or picture with the 2D skeletons drawn in", write=_overlay, library="av",
+        extra="video", pixels=True,
+    ),
 }  # fmt: skip
 
 
-def choose_outputs(wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:
+def choose_outputs(wanted: Sequence[str] | None, *, pixels: bool = False) -> tuple[list[str], list[str]]:
     """Names to write and notes. None: the usual ones; a missing extra is then a note, else `MissingExtraError`.
 
-    Raises `InputError` for an unknown name.
+    pixels: there are frames to draw on. Raises `InputError` for an unknown name, or one that needs frames.
     """
     if wanted is None:
-        usual = [n for n, o in OUTPUTS.items() if not o.asked]
+        usual = [n for n, o in OUTPUTS.items() if not o.asked and (pixels or not o.pixels)]
         missing = [n for n in usual if not OUTPUTS[n].available]
         notes = [
             f"{OUTPUTS[n].file} left out: it needs {OUTPUTS[n].library} (pip install 'poselift[{OUTPUTS[n].extra}]')"
@@ -86,6 +104,8 @@ def choose_outputs(wanted: Sequence[str] | None) -> tuple[list[str], list[str]]:
     for name in wanted:
         if name not in OUTPUTS:
             raise unknown_name("output format", name, OUTPUTS)
+        if OUTPUTS[name].pixels and not pixels:
+            raise InputError(field=f"format {name}", expected="a video or pictures as input", found="keypoints")
         if not OUTPUTS[name].available:
             raise MissingExtraError(str(OUTPUTS[name].library), OUTPUTS[name].extra, f"writing {OUTPUTS[name].file}")
     return [n for n in OUTPUTS if n in wanted], []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,9 @@ from poselift.pipeline.refine import Refining
 from poselift.pipeline.scenes import Scene
 from poselift.pipeline.smooth import Smoothing
 from poselift.pipeline.stage import MIN_JOINTS, lift_tracks
+from poselift.pipeline.watch import Progress
 from poselift.structures import Clip
+from poselift.video import FrameSource
 from poselift.view.notes import standard_notes
 
 __all__ = ["Lifted", "Run", "timed"]
@@ -60,12 +62,14 @@ class Run:
         planting: PlantFeet | None,
         device: torch.device,
         batch: int,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
         result: Lifted,
+        sources: Mapping[str, FrameSource] | None = None,
     ) -> None:
         self.scenes, self.lifters, self.refining, self.device = scenes, lifters, refining, device
         self.smoothing, self.planting = smoothing, planting
         self.batch, self.progress, self.result = batch, progress, result
+        self.sources = sources or {}
         self.total, self.done = sum(s.frames for s in scenes), 0
         self.first: Clip | None = None
 
@@ -86,7 +90,7 @@ class Run:
             ):
                 self.done += len(clip)
                 if self.progress is not None:
-                    self.progress(self.done, self.total)
+                    self.progress(self.done, self.total, "lifting")
                 rest = {k: v for k, v in clip.meta.items() if k != "assumed_focal"}
                 clip = clip.replace(meta={**rest, **said})
                 self.first = self.first or clip[:1]
@@ -115,7 +119,12 @@ class Run:
         clips = self.lift(scene)
         self.result.clips += clips
         notes = [*self.refined(), *scene.camera.notes, *standard_notes(clips)]
-        caption = Caption(title=scene.name or "poselift", notes=notes, truth=truth)
+        told = self.progress
+        caption = Caption(
+            title=scene.name or "poselift", notes=notes, truth=truth,
+            frames=self.sources.get(str(scene.tracks[0][:1].meta.get("name"))),
+            progress=None if told is None else lambda done, total: told(done, total, "drawing"),
+        )  # fmt: skip
         for name in names:
             with timed(self.result, name):
                 self.result.files[_key(scene, name)] = write_output(name, clips, folder, caption)
@@ -131,7 +140,8 @@ class Run:
         seen = sum(int(v.seen.sum()) for s in self.scenes for v in s.surveys)
         who = f"{people} {'person' if people == 1 else 'people'}"
         where = "" if len(self.scenes) == 1 else f" in {len(self.scenes)} scenes"
-        lines = [f"Lifted {seen:,} poses of {who}{where} in {self.result.seconds['lift']:.1f} s."]
+        poses = "1 pose" if seen == 1 else f"{seen:,} poses"
+        lines = [f"Lifted {poses} of {who}{where} in {self.result.seconds['lift']:.1f} s."]
         if seen < self.total:
             lines.append(
                 f"In {self.total - seen:,} frames nobody was seen (fewer than {MIN_JOINTS} joints): "
@@ -140,7 +150,7 @@ class Run:
         lines += self.lifters.notes([t for s in self.scenes for t in s.tracks])
         lines += self.refined()
         lines += dict.fromkeys(n for s in self.scenes for n in s.camera.notes)
-        return [*lines, *standard_notes([self.first])] if self.first is not None else lines
+        return [*lines, *standard_notes(self.result.clips or [self.first])] if self.first is not None else lines
 
 
 def _key(scene: Scene, name: str) -> str:

@@ -171,7 +171,7 @@ class VideoFile:
             with av.open(str(self.path), metadata_errors="replace") as container:
                 streams = [s for s in container.streams.video if not _is_cover(s)]
                 if not streams:
-                    found = "only sound" if container.streams.audio else "none"
+                    found = "only sound" if container.streams.audio else "none, or the file is cut off"
                     raise InputError(file=self.path, expected="a video with pictures", found=found)
                 streams[0].thread_type = "AUTO"
                 yield container, streams[0]

@@ -56,12 +56,17 @@ def draw_floor(ax: Any, centre: np.ndarray, view: np.ndarray, reach: float) -> N
     ax.add_collection(LineCollection([(x @ view.T)[:, :2] for x in lines], colors=_GRID, linewidths=0.6, zorder=0))
 
 
-def draw_body(ax: Any, p: np.ndarray, skeleton: Skeleton, colours: Colours, view: np.ndarray, per_metre: float) -> None:
-    """A figure p (j, 3) in parallel projection, near limbs over far ones; `per_metre` points of line width."""
+def draw_body(
+    ax: Any, p: np.ndarray, skeleton: Skeleton, colours: Colours, view: np.ndarray, per_metre: float, seen: np.ndarray
+) -> None:
+    """A figure p (j, 3) in parallel projection, near limbs over far ones; `per_metre` points of line width.
+
+    Bones that end in a joint that was not seen, seen (j,), are thin.
+    """
     from matplotlib.collections import LineCollection
 
     q = p @ view.T
-    radii = figure.rod_radii(skeleton)
+    radii = figure.rod_radii(skeleton) * figure.thickness(seen)[[c for c, _ in skeleton.bones]]
     far_first = sorted(range(len(skeleton.bones)), key=lambda i: -q[list(skeleton.bones[i]), 2].mean())
     lines, hues, widths = [], [], []
     for i in far_first:

@@ -7,7 +7,7 @@ import numpy as np
 from poselift.structures import Skeleton
 from poselift.view.palette import Colours, side_of
 
-__all__ = ["ball", "ball_sizes", "bone_transforms", "colours_of", "rod", "rod_radii", "snap"]
+__all__ = ["ball", "ball_sizes", "bone_transforms", "colours_of", "rod", "rod_radii", "snap", "thickness"]
 
 _THICK = {"pelvis": 1.35, "spine": 1.45, "thorax": 1.45, "neck": 1.1, "head_top": 2.1}
 _THIN = {"wrist": 0.8, "ankle": 0.9, "eye": 0.5, "ear": 0.5, "toe": 0.6, "heel": 0.6, "pinky": 0.4, "index": 0.5,
@@ -56,6 +56,11 @@ def ball_sizes(skeleton: Skeleton) -> np.ndarray:
     for (child, parent), r in zip(skeleton.bones, rod_radii(skeleton), strict=True):
         size[child], size[parent] = max(size[child], r), max(size[parent], r)
     return size * np.float32(1.05)
+
+
+def thickness(seen: np.ndarray) -> np.ndarray:
+    """How thick joints and the bones that end in them are drawn: 1, and 0.3 where they were not seen but guessed."""
+    return np.where(seen, np.float32(1), np.float32(0.3))
 
 
 def colours_of(skeleton: Skeleton, colours: Colours) -> tuple[np.ndarray, np.ndarray]:

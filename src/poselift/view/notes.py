@@ -35,6 +35,10 @@ def standard_notes(clips: Sequence[Clip]) -> list[str]:
         known = "assumed, not measured: distances scale with it" if assumed else "given"
         fov = np.degrees(2 * np.arctan(w / 2 / fx))
         notes.append(f"Focal length: {focal} px for {w} × {h} px ({fov:.0f}° wide), {known}.")
+    guessed = [n for j, n in enumerate(first.skeleton.joints) if all((c.confidence[:, j] == 0).all() for c in clips)]
+    if guessed:
+        names = ", ".join(guessed[:6]) + (f" and {len(guessed) - 6} more" if len(guessed) > 6 else "")
+        notes.append(f"Never seen, so only guessed, with confidence 0 and drawn thin: {names}.")
     if first.meta.get("assumed_fps"):
         notes.append(f"Frame rate: {first.fps:g} per second is assumed, the file states none.")
     return notes

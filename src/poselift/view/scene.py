@@ -61,17 +61,26 @@ def quiet() -> Iterator[None]:
 
 
 class Puppet:
-    """One figure of the scene: `show(row)` poses it as in that row of its joints, `show(-1)` hides it."""
+    """One figure of the scene: `show(row)` poses it as in that row of its joints, `show(-1)` hides it.
+
+    seen (t, j): joints that were not seen are drawn thin, with the bones that end in them.
+    """
 
     def __init__(
-        self, scene: Any, name: str, skeleton: Skeleton, p_view: np.ndarray, colours: Colours, *, ghost: bool = False
-    ) -> None:
+        self, scene: Any, name: str, skeleton: Skeleton, p_view: np.ndarray, colours: Colours, *, ghost: bool = False,
+        seen: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
         radii = figure.rod_radii(skeleton) * np.float32(0.55 if ghost else 1)
         sizes = figure.ball_sizes(skeleton) * np.float32(0.55 if ghost else 1)
         start, turn, scale = figure.bone_transforms(p_view, skeleton, radii)
         self._joints, self._start = figure.snap(p_view), figure.snap(start)
         self._turn, self._scale = figure.snap(turn), figure.snap(scale)
         self._scale[..., :2] = radii[:, None]
+        self._sizes: np.ndarray | None = None
+        if seen is not None and not seen.all():
+            thick = figure.thickness(seen)
+            self._scale[..., :2] *= thick[:, [c for c, _ in skeleton.bones], None]
+            self._sizes = figure.snap(sizes * thick)
         bone_colours, joint_colours = figure.colours_of(skeleton, colours)
         look: dict[str, Any] = {"lod": "off", "cast_shadow": not ghost, "receive_shadow": False, "visible": False}
         if ghost:
@@ -97,6 +106,8 @@ class Puppet:
     def show(self, row: int) -> None:
         if row >= 0:
             self._balls.batched_positions = self._joints[row]
+            if self._sizes is not None:
+                self._balls.batched_scales = self._sizes[row]
             self._rods.batched_positions = self._start[row]
             self._rods.batched_wxyzs = self._turn[row]
             self._rods.batched_scales = self._scale[row]
@@ -132,7 +143,8 @@ def _puppet(
     used = at[at >= 0]
     compact = np.full(len(at), -1)
     compact[at >= 0] = np.arange(len(used))
-    return Puppet(scene, name, clip.skeleton, p_view[used], colours, ghost=ghost), compact
+    seen = None if ghost else clip.confidence[used] > 0
+    return Puppet(scene, name, clip.skeleton, p_view[used], colours, ghost=ghost, seen=seen), compact
 
 
 def add_ground(scene: Any, stage: Stage, clips: Sequence[Clip]) -> None:

@@ -186,7 +186,7 @@ def _draw_space(
         draw_floor(ax, floors[k], view, 4 * half)
         for c, p, r, colours in zip(clips, stage.figures, rows[:, k], track_colours(len(clips)), strict=True):
             if r >= 0:
-                draw_body(ax, p[r], c.skeleton, colours, view, per_metre)
+                draw_body(ax, p[r], c.skeleton, colours, view, per_metre, c.confidence[r] > 0)
         for c, p, at in ghosts:
             if at[k] >= 0:
                 draw_ghost(ax, p[at[k]], c.skeleton, view)
