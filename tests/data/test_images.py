@@ -28,8 +28,8 @@ def test_cat_and_select_are_inverse():
     assert len(both) == 5
     for f in dataclasses.fields(ImageBatch):
         if f.name != "skeleton":
-            assert torch.equal(getattr(both.select(slice(3, 5)), f.name), getattr(c, f.name))
-            assert torch.equal(getattr(both.select(torch.tensor([2, 0])), f.name)[1], getattr(a, f.name)[0])
+            assert torch.equal(getattr(both.part(slice(3, 5)), f.name), getattr(c, f.name))
+            assert torch.equal(getattr(both.part(torch.tensor([2, 0])), f.name)[1], getattr(a, f.name)[0])
 
 
 @pytest.mark.parametrize("name", ["kp_patch", "visible", "root_z", "K"])

@@ -8,7 +8,9 @@ import pytest
 from poselift.errors import InputError
 from poselift.models.config_json import config_from_json, config_to_json
 from poselift.models.lifters import LIFTERS
+from poselift.models.lifters.residual_mlp import ResidualMLPConfig
 from poselift.models.lifters.simple_baseline import FLAVOURS, SimpleBaselineConfig
+from poselift.models.lifters.spatial_temporal import SpatialTemporalConfig
 
 CONFIGS = [*FLAVOURS.values(), *(config() for config, _ in LIFTERS.values())]
 
@@ -17,6 +19,19 @@ CONFIGS = [*FLAVOURS.values(), *(config() for config, _ in LIFTERS.values())]
 def test_through_json_and_back(config: Any):
     values = json.loads(json.dumps(config_to_json(config)))
     assert config_from_json(type(config), values) == config
+
+
+def test_configs_within_configs():
+    config = SpatialTemporalConfig(spatial=ResidualMLPConfig(width=8), filter_widths=(3,))
+    values = json.loads(json.dumps(config_to_json(config)))
+    assert values["spatial"]["width"] == 8
+    assert config_from_json(SpatialTemporalConfig, values) == config
+    for wrong, message in (
+        (3, "expected an object of fields, found int"),
+        ({"depth": 1}, "unknown field of ResidualMLPConfig"),
+    ):
+        with pytest.raises(InputError, match=message):
+            config_from_json(SpatialTemporalConfig, {**values, "spatial": wrong})
 
 
 def test_missing_fields_take_their_defaults():

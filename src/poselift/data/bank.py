@@ -6,9 +6,9 @@ A batch is cut from them by gathers on whatever device they live on; nothing is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from jaxtyping import Int
 from torch import Generator, Tensor
 
 from poselift.data.augment import BoneTree
+from poselift.data.tensors import TensorBatch
 from poselift.data.windows import Windows
 from poselift.errors import InputError
 from poselift.structures import Clip, Motion, Skeleton
@@ -23,11 +24,8 @@ from poselift.structures import Clip, Motion, Skeleton
 __all__ = ["Batch", "ClipBank", "MotionBank", "Statistics"]
 
 
-_Kind = TypeVar("_Kind", bound="Batch")
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Batch:
+class Batch(TensorBatch):
     """What an objective gets: b windows of t frames.
 
     kp_img (b, t, j, 2) pixels, conf (b, t, j), K (b, 3, 3), size_wh (b, 2) pixels: what a user would hand in.
@@ -40,19 +38,6 @@ class Batch:
     size_wh: Tensor
     p_root: Tensor
     root_cam: Tensor
-
-    def __len__(self) -> int:
-        return len(self.kp_img)
-
-    def to(self, device: torch.device | str) -> Batch:
-        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
-    def part(self: _Kind, index: Any) -> _Kind:
-        """The samples of an index, a slice or a mask."""
-        return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
-
-    def as_dict(self) -> dict[str, Tensor]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @staticmethod
     def cat(batches: Sequence[Batch]) -> Batch:

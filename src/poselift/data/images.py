@@ -7,12 +7,13 @@ known depth `has_depth` False. Sets of the same skeleton and picture size go int
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from poselift.data.tensors import TensorBatch
 from poselift.errors import InputError
 from poselift.structures.skeleton import Skeleton
 
@@ -20,7 +21,7 @@ __all__ = ["ImageBatch"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ImageBatch:
+class ImageBatch(TensorBatch):
     """b people, each in a crop of its own; (0, 0) is the centre of the top-left pixel. Raises `InputError`."""
 
     skeleton: Skeleton
@@ -57,21 +58,6 @@ class ImageBatch:
                 raise InputError(field=f"images {name}", expected=f"shape {shape}", found=f"shape {found}")
         if self.image.dtype != torch.uint8:
             raise InputError(field="images image", expected="torch.uint8", found=self.image.dtype)
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-    def to(self, device: torch.device | str) -> ImageBatch:
-        """The same on another device."""
-        return replace(self, **{k: v.to(device) for k, v in self.as_dict().items()})
-
-    def as_dict(self) -> dict[str, Tensor]:
-        """The tensors by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "skeleton"}
-
-    def select(self, index: Tensor | slice) -> ImageBatch:
-        """The people that `index` picks out of the first axis."""
-        return replace(self, **{k: v[index] for k, v in self.as_dict().items()})
 
     @staticmethod
     def cat(batches: Sequence[ImageBatch]) -> ImageBatch:

@@ -155,13 +155,13 @@ class _Stage:
             kp = self.straighten(kp, cameras, lengths)
             unseen = ~torch.isfinite(kp).all(-1)
             kp, conf = torch.where(unseen[..., None], 0.0, kp), torch.where(unseen, 0.0, conf)
-        given = (kp, conf)
+        given, told = kp, conf
         if self.bridged:
-            given = tuple(torch.from_numpy(x) for x in bridge(kp.numpy(), conf.numpy()))
-        kp, conf, K, size, *given = (x.to(self.device) for x in (kp, conf, K, size, *given))
+            given, told = (torch.from_numpy(x) for x in bridge(kp.numpy(), conf.numpy()))
+        kp, conf, K, size, given, told = (x.to(self.device) for x in (kp, conf, K, size, given, told))
         with torch.inference_mode():
             of = Stretch(start=start, total=len(self.tracks[owners[0]])) if self.lifter.sequence else None
-            p = lift_frames(self.lifter, *given, K, size, of=of).float()
+            p = lift_frames(self.lifter, given, told, K, size, of=of).float()
             if not bool(torch.isfinite(p).all()):
                 raise InputError("the model gives NaN or infinite coordinates for this input", field="model")
             if self.refine is not None:

@@ -4,13 +4,14 @@ network once, before the first step, and stay resident. Steps then cost what the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
 from poselift.data.datasets import DataConfig
+from poselift.data.tensors import TensorBatch
 from poselift.errors import InputError
 from poselift.models.base import LifterConfig
 from poselift.models.lifters.spatial_temporal import SpatialTemporal
@@ -42,21 +43,12 @@ class EncodedConfig(SupervisedConfig):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class EncodedBatch:
+class EncodedBatch(TensorBatch):
     """kp_norm (b, t, j, c), target (b, t_out, j, 3) metres, conf (b, t_out, j); see `Supervised.encode`."""
 
     kp_norm: Tensor
     target: Tensor
     conf: Tensor
-
-    def __len__(self) -> int:
-        return len(self.kp_norm)
-
-    def to(self, device: torch.device | str) -> EncodedBatch:
-        return replace(self, **{k: v.to(device) for k, v in self.as_dict().items()})
-
-    def as_dict(self) -> dict[str, Tensor]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 class Encoded(Supervised):
@@ -90,10 +82,10 @@ class Encoded(Supervised):
         joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in parts[0].as_dict()}
         self.bank = EncodedBatch(**joined)
 
-    def batch(self, b: int, gen: Generator) -> Any:
+    def batch(self, b: int, gen: Generator) -> EncodedBatch:  # type: ignore[override]
         assert self.bank is not None
         index = torch.randint(len(self.bank), (b,), generator=gen).to(self.bank.kp_norm.device)
-        return EncodedBatch(**{k: v[index] for k, v in self.bank.as_dict().items()})
+        return self.bank.part(index)
 
     def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
         return self.compare(network, batch.kp_norm, batch.target, batch.conf)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poselift.data.bank import Batch
+from poselift.data.tensors import TensorBatch
 from poselift.errors import InputError
 from poselift.train.checkpoint import load_state, save_state, to_device
 from poselift.train.divergence import CriticDivergedError, CriticWatch, NotFiniteError, all_finite
@@ -178,16 +178,16 @@ class _Run:
         plan = self.recipe.schedule
         return plan.lr_at(step - self.stage * plan.steps) * self.rate / plan.lr
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> TensorBatch:
         """The process's share of the global batch of a step, on its device."""
         self.generator.manual_seed(step_seed(self.recipe.seed, step))
         whole = self.objective.batch(self.recipe.schedule.batch, self.generator)
-        world = self.fabric.world_size
-        if world > 1:
-            whole = type(whole)(**{k: v.chunk(world)[self.fabric.global_rank] for k, v in whole.as_dict().items()})
-        return whole.to(self.fabric.device)
+        share = len(whole) // self.fabric.world_size
+        return whole.part(slice(share * self.fabric.global_rank, share * (self.fabric.global_rank + 1))).to(
+            self.fabric.device
+        )
 
-    def train_step(self, batch: Batch) -> dict[str, Tensor]:
+    def train_step(self, batch: TensorBatch) -> dict[str, Tensor]:
         plan, other = self.recipe.schedule, {}
         if isinstance(self.objective, Progressive):
             self.objective.part = self.step / self.total
@@ -212,7 +212,7 @@ class _Run:
         self.mean.update(self.step - self.stage * plan.steps)
         return {k: v.detach() for k, v in losses.items()} | other
 
-    def stop_not_finite(self, batch: Batch) -> None:
+    def stop_not_finite(self, batch: TensorBatch) -> None:
         file = self.out / NAN_BATCH
         if self.fabric.is_global_zero:
             save_state(file, {"step": self.step, "batch": batch.as_dict()})

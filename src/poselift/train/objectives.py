@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 
 from poselift.data.bank import Batch
 from poselift.data.datasets import BatchSource, DataConfig, dataset_clips, dataset_source
+from poselift.data.tensors import TensorBatch
 from poselift.errors import InputError
 from poselift.losses import LOSSES, motion
 from poselift.metrics import Report
@@ -55,7 +56,7 @@ class Objective(Protocol):
         """Highest learning rate of a stage; None is the schedule's."""
         ...
 
-    def batch(self, b: int, gen: Generator) -> Batch:
+    def batch(self, b: int, gen: Generator) -> TensorBatch:
         """The global batch of a step."""
         ...
 

@@ -103,7 +103,8 @@ class SpatialTemporal(Lifter):
             nn.init.zeros_(layer.bias)
         self.here = taps - 1 if config.causal else taps // 2  # the tap of the frame that the output stands for
         with torch.no_grad():  # begins as a Gaussian over a few frames
-            self.w_k.bias += (-0.5 * ((torch.arange(taps) - self.here) / 1.5) ** 2).clamp_min(-8).repeat(joints)
+            away = (torch.arange(taps) - self.here) / 1.5
+            self.w_k.bias.add_((-0.5 * away**2).clamp_min(-8).repeat(joints))
 
     def encode(
         self,
@@ -130,10 +131,17 @@ class SpatialTemporal(Lifter):
         x = self.norm(x)
         t, first = x.shape[1], (self.receptive_field - 1) // (1 if self.causal else 2) - self.here
         weight = self.w_k(x).unflatten(-1, (-1, self.config.taps)).to(p.dtype).softmax(-1)  # b t j k
-        added = self.w_out(x).unflatten(-1, (-1, 3))
-        p = sum((weight[..., k, None] * p[:, first + k : first + k + t] for k in range(self.config.taps)), added)
+        q, p = p, self.w_out(x).unflatten(-1, (-1, 3))
+        for k in range(self.config.taps):
+            p = p + weight[..., k, None] * q[:, first + k : first + k + t]
         root = self.skeleton.root
         return p - p[..., root : root + 1, :]
+
+    def train(self, mode: bool = True) -> SpatialTemporal:
+        """As of any module, but for the spatial network, which is never trained here."""
+        super().train(mode)
+        self.spatial.eval()
+        return self
 
     def take_spatial(self, lifter: Lifter) -> None:
         """Take the weights of a trained single-frame network. Raises `InputError` for one of another config."""
