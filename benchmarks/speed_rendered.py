@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from poselift.data.rendered import RenderOptions, rendered_source
+from poselift.data.rendered import rendered_source
 
 
 def rate(draw: Callable[[int, torch.Generator], Any], b: int, rounds: int = 3) -> float:
@@ -35,7 +35,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| | pictures per second |\n|---|---|")
     for size in (128, 256):
-        source = rendered_source(None, "train", RenderOptions(size=size))
+        source = rendered_source(None, "train", crop=size)
         print(f"| crops {size} x {size} | {rate(source.batch, b):.0f} |", flush=True)
     source = rendered_source(None, "train")
     frames = rate(lambda n, gen: source.frames(n, gen), max(1, b // 4))

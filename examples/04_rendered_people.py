@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from poselift.data.rendered import RenderOptions, rendered_source
+from poselift.data.rendered import rendered_source
 
-source = rendered_source(None, "train", RenderOptions(size=128))  # None: the packaged subset; else a folder
+source = rendered_source(None, "train", crop=128)  # None: the packaged subset; else a folder
 gen = torch.Generator().manual_seed(0)
 
 crops = source.batch(8, gen)  # what training needs: one person each, RootNet's k, the root's place

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Generator
 
+from poselift.data.annotations import ANNOTATIONS, AnnotationOptions, read_annotations
+from poselift.data.image_augment import ImageAugment
 from poselift.data.images import ImageBatch
 from poselift.data.rendered import RenderOptions
-from poselift.errors import unknown_name
+from poselift.errors import InputError, unknown_name
 from poselift.structures import Skeleton
 
 __all__ = ["PICTURES", "PictureConfig", "PictureSet", "PictureSource", "picture_source"]
@@ -20,12 +23,20 @@ __all__ = ["PICTURES", "PictureConfig", "PictureSet", "PictureSource", "picture_
 class PictureConfig:
     """Which pictures, in which form."""
 
-    pictures: Literal["rendered"] = "rendered"
-    """Picture set: people drawn on the fly from CMU motion."""
+    pictures: Literal["rendered", "human36m", "mpii", "mscoco", "muco", "mupots", "pw3d", "coco"] = "rendered"
+    """Picture set: people drawn on the fly from CMU motion, or annotated pictures (docs/annotations.md)."""
     path: str | None = None
     """Folder of the data; none means the CMU subset that comes with the package (rendered only)."""
+    crop: int = 256
+    """Width and height of the crops in pixels."""
     render: RenderOptions = field(default_factory=RenderOptions)
-    """rendered: size of the crops, scenes, cameras."""
+    """rendered: scenes, cameras, noise."""
+    annotations: AnnotationOptions = field(default_factory=AnnotationOptions)
+    """Annotated pictures: how annotations are read."""
+    augment: ImageAugment = field(default_factory=ImageAugment)
+    """Annotated pictures: how training crops are varied."""
+    joints: str | None = "h36m17"
+    """Annotated pictures: skeleton of the batches; none keeps the set's own."""
 
 
 @runtime_checkable
@@ -43,9 +54,10 @@ class PictureSource(Protocol):
 
 @dataclass(frozen=True)
 class PictureSet:
-    """An entry of `PICTURES`: source(config, split) with split train, validation or test."""
+    """An entry of `PICTURES`: source(config, split) with a split of `splits`."""
 
     summary: str
+    splits: tuple[str, ...]
     source: Callable[[PictureConfig, str], PictureSource]
 
 
@@ -54,12 +66,25 @@ def _rendered(config: PictureConfig, split: str) -> PictureSource:
 
     # validation and test pictures are cropped as a perfect detector would crop them
     options = config.render if split == "train" else replace(config.render, jitter=0.0)
-    return rendered_source(config.path, split, options)
+    return rendered_source(config.path, split, options, crop=config.crop)
+
+
+def _annotated(config: PictureConfig, split: str) -> PictureSource:
+    from poselift.data.annotations.source import AnnotatedSource
+
+    if config.path is None:
+        raise InputError(field="pictures path", expected=f"where your {config.pictures} data is", found="nothing")
+    found = read_annotations(config.pictures, Path(config.path), split, config.annotations)
+    return AnnotatedSource(found, config.crop, config.augment if split == "train" else None, config.joints)
 
 
 PICTURES: dict[str, PictureSet] = {
-    "rendered": PictureSet("people with volume, drawn on the fly from CMU motion; splits as in cmu17", _rendered),
-}
+    "rendered": PictureSet(
+        "people with volume, drawn on the fly from CMU motion; splits as in cmu17", ("train", "validation", "test"),
+        _rendered,
+    ),
+    **{name: PictureSet(a.summary, a.splits, _annotated) for name, a in ANNOTATIONS.items()},
+}  # fmt: skip
 
 
 def picture_source(config: PictureConfig, split: str) -> PictureSource:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from poselift.structures import skeleton
 
 SIZE = {"width": 640, "height": 480}
 F, C = [600.0, 620.0], [318.0, 241.0]
@@ -131,3 +134,27 @@ def pw3d(root: Path) -> np.ndarray:
     for split in ("train", "validation", "test"):
         write(root / "data" / f"3DPW_{split}.json", {"images": images, "annotations": annotations})
     return p
+
+
+JOINTS = [n.replace("l_", "left_").replace("r_", "right_") for n in skeleton("h36m17").joints]
+
+
+def coco(root: Path) -> np.ndarray:
+    """A file of one's own with named joints, intrinsics and places."""
+    p = people(2, 17)
+    images = [{"id": 1, "file_name": "a.jpg", "intrinsic": [*F, *C], **SIZE}]
+    value = {"images": images, "annotations": spatial(p, 1), "categories": [{"keypoints": JOINTS}]}
+    for split in ("train", "validation", "test"):
+        write(root / f"{split}.json", value)
+    return p
+
+
+def draw_pictures(files: Iterable[Path], image: np.ndarray | None = None) -> None:
+    """Picture files, of noise where none is given."""
+    from PIL import Image
+
+    if image is None:
+        image = np.random.default_rng(0).integers(0, 256, (SIZE["height"], SIZE["width"], 3), dtype=np.uint8)
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)

@@ -15,22 +15,10 @@ from poselift.data.annotations import ANNOTATIONS, AnnotatedPerson, AnnotationOp
 from poselift.data.annotations.base import DEFAULT_FOCAL
 from poselift.data.annotations.spatial import far_enough
 from poselift.errors import InputError
-from poselift.structures import skeleton
 
-
-def own(root: Path) -> np.ndarray:
-    p = folders.people(2, 17)
-    images = [{"id": 1, "file_name": "a.jpg", "intrinsic": [*folders.F, *folders.C], **folders.SIZE}]
-    value = {"images": images, "annotations": folders.spatial(p, 1), "categories": [{"keypoints": JOINTS}]}
-    for split in ("train", "validation", "test"):
-        folders.write(root / f"{split}.json", value)
-    return p
-
-
-JOINTS = [n.replace("l_", "left_").replace("r_", "right_") for n in skeleton("h36m17").joints]
 EXAMPLES: dict[str, Callable[[Path], np.ndarray]] = {
     "human36m": folders.human36m, "mpii": folders.mpii, "mscoco": folders.mscoco, "muco": folders.muco,
-    "mupots": folders.mupots, "pw3d": folders.pw3d, "coco": own,
+    "mupots": folders.mupots, "pw3d": folders.pw3d, "coco": folders.coco,
 }  # fmt: skip
 
 
@@ -149,10 +137,10 @@ def test_3dpw_is_in_metres_and_sees_what_is_in_the_picture(tmp_path: Path) -> No
 
 
 def test_own_files_name_joints_in_any_order(tmp_path: Path) -> None:
-    p = own(tmp_path)
+    p = folders.coco(tmp_path)
     value = json.loads((tmp_path / "train.json").read_text())
     order = list(reversed(range(17)))
-    value["categories"] = [{"keypoints": [JOINTS[i] for i in order]}]
+    value["categories"] = [{"keypoints": [folders.JOINTS[i] for i in order]}]
     for a in value["annotations"]:
         for key in ("keypoints_cam", "keypoints_img"):
             a[key] = [a[key][i] for i in order]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import replace
 
 import pytest
 import torch
@@ -16,12 +15,10 @@ from poselift.data.rendered.scenes import draw_scenes
 from poselift.errors import InputError
 from poselift.geometry.projection import project
 
-SMALL = RenderOptions(size=64)
-
 
 @pytest.fixture(scope="module")
 def source() -> RenderedSource:
-    return rendered_source(None, "train", SMALL)
+    return rendered_source(None, "train", crop=64)
 
 
 def generator(seed: int) -> torch.Generator:
@@ -63,7 +60,7 @@ def test_crops_hold_what_image_batches_promise(source: RenderedSource) -> None:
 
 
 def test_the_size_of_crops_changes_nothing_but_their_scale(source: RenderedSource) -> None:
-    small, large = (RenderedSource(source.bank, RenderOptions(size=n)).batch(6, generator(3)) for n in (48, 96))
+    small, large = (RenderedSource(source.bank, crop=n).batch(6, generator(3)) for n in (48, 96))
     assert torch.allclose(small.kp_patch * 2, large.kp_patch, atol=1e-2)
     assert torch.allclose(small.box_xywh, large.box_xywh)
     assert torch.equal(small.root_z, large.root_z)
@@ -107,7 +104,7 @@ def test_a_joint_behind_another_person_is_hidden(frames: Frames) -> None:
 
 
 def test_boxes_hold_masks_and_fit_those_who_stand_free(source: RenderedSource) -> None:
-    alone = RenderedSource(source.bank, replace(SMALL, scenes=SceneOptions(people=(1, 1), aside=0.05)))
+    alone = RenderedSource(source.bank, RenderOptions(scenes=SceneOptions(people=(1, 1), aside=0.05)))
     frames = alone.frames(12, generator(4), size_wh=(256, 256))
     tight = 0
     for i in range(len(frames)):
@@ -138,12 +135,12 @@ def test_splits_are_those_of_the_benchmark() -> None:
     for split in cmu17.SPLITS:
         bank = rendered_source(None, split).bank
         assert {cmu17.split_of(s) for s in bank.subjects} == {split}
-    few = rendered_source(None, "validation", SMALL).frames(2, generator(0), size_wh=(32, 32))
+    few = rendered_source(None, "validation").frames(2, generator(0), size_wh=(32, 32))
     assert few.there.shape[1] <= len(set(rendered_source(None, "validation").bank.subjects))
 
 
 def test_large_batches_are_rendered_in_portions(source: RenderedSource) -> None:
-    cut = RenderedSource(source.bank, replace(SMALL, max_pixels=64 * 64 * 2))
+    cut = RenderedSource(source.bank, RenderOptions(max_pixels=64 * 64 * 2), 64)
     batch = cut.batch(5, generator(0))
     assert isinstance(batch, ImageBatch)
     assert len(batch) == 5
@@ -154,7 +151,7 @@ def test_wrong_options_are_named(source: RenderedSource) -> None:
         (lambda: SceneOptions(people=(0, 2)), "people"),
         (lambda: SceneOptions(distance=(4.0, 2.0)), "distance"),
         (lambda: SceneOptions(fov_deg=(30.0, 170.0)), "fov_deg"),
-        (lambda: RenderOptions(size=5), "size"),
+        (lambda: RenderedSource(source.bank, crop=5), "crop size"),
         (lambda: RenderOptions(jitter=-1), "jitter"),
         (lambda: source.frames(1, generator(0), size_wh=(0, 5)), "size_wh"),
         (lambda: rendered_source(None, "tset"), "tset"),

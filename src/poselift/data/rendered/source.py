@@ -26,8 +26,6 @@ __all__ = ["Frames", "RenderOptions", "RenderedSource", "rendered_source"]
 class RenderOptions:
     """How people are rendered."""
 
-    size: int = 256
-    """Width and height of crops in pixels."""
     scenes: SceneOptions = field(default_factory=SceneOptions)
     """Who stands where, and the camera."""
     extend: float = MARGIN
@@ -42,8 +40,6 @@ class RenderOptions:
     """Pictures are rendered in portions of at most so many pixels, to bound memory."""
 
     def __post_init__(self) -> None:
-        if not 16 <= self.size <= 2048:
-            raise InputError(field="size", expected="16 to 2048 pixels", found=self.size)
         if not (self.extend > 0 and 0 <= self.jitter < 1 and self.noise >= 0 and 0 <= self.blur[0] <= self.blur[1]):
             found = f"extend {self.extend}, jitter {self.jitter}, blur {self.blur}, noise {self.noise}"
             raise InputError(field="rendering", expected="no negative numbers, jitter below 1", found=found)
@@ -113,10 +109,18 @@ def hidden_joints(
 
 @dataclass(frozen=True, eq=False)
 class RenderedSource:
-    """Pictures of the people of a bank. Everything is drawn from the generator: same state, same pictures."""
+    """Pictures of the people of a bank. Everything is drawn from the generator: same state, same pictures.
+
+    crop: width and height of crops in pixels. Raises `InputError` for one out of bounds.
+    """
 
     bank: MotionBank
     options: RenderOptions = field(default_factory=RenderOptions)
+    crop: int = 256
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.crop <= 2048:
+            raise InputError(field="crop size", expected="16 to 2048 pixels", found=self.crop)
 
     @property
     def size(self) -> int:
@@ -129,22 +133,22 @@ class RenderedSource:
 
     def batch(self, b: int, gen: Generator) -> ImageBatch:
         """b crops of one person each; others may stand in front, behind or beside."""
-        most = max(1, self.options.max_pixels // self.options.size**2)
+        most = max(1, self.options.max_pixels // self.crop**2)
         return ImageBatch.cat([self._crops(min(most, b - i), gen) for i in range(0, b, most)])
 
     def _crops(self, b: int, gen: Generator) -> ImageBatch:
-        o = self.options
+        o, size = self.options, self.crop
         scenes = draw_scenes(self.bank, b, o.scenes, gen)
         box = crop_boxes(silhouette_boxes(scenes)[:, 0], o.extend, o.jitter, gen)
-        s = (o.size / box[:, 2])[:, None]
+        s = (size / box[:, 2])[:, None]
         K = scenes.K.clone()
         K[:, :2, 2] = (K[:, :2, 2] - box[:, :2]) * s
         K[:, [0, 1], [0, 1]] *= s
         edges = torch.cat((-0.5 - box[:, :2], scenes.size_wh - 0.5 - box[:, :2]), -1) * s
-        pictures = render(scenes, K, (o.size, o.size), gen, blur=o.blur, noise=o.noise, within=edges)
+        pictures = render(scenes, K, (size, size), gen, blur=o.blur, noise=o.noise, within=edges)
         p = scenes.to_cam(scenes.p_world)[:, 0]
         kp = project(p, K)
-        low, high = edges[:, None, :2].clamp_min(-0.5), edges[:, None, 2:].clamp_max(o.size - 0.5)
+        low, high = edges[:, None, :2].clamp_min(-0.5), edges[:, None, 2:].clamp_max(size - 0.5)
         inside = ((kp >= low) & (kp < high)).all(-1)  # of the crop and of the image
         root, z = kp[:, self.skeleton.root], p[:, self.skeleton.root, 2]
         return ImageBatch(
@@ -199,10 +203,13 @@ def _resized(s: Scenes, size: tuple[int, int]) -> Scenes:
     return replace(s, K=K, size_wh=s.size_wh.new_tensor((w, h)).expand(len(s.K), 2))
 
 
-def rendered_source(path: str | None, split: str, options: RenderOptions | None = None) -> RenderedSource:
+def rendered_source(
+    path: str | None, split: str, options: RenderOptions | None = None, *, crop: int = 256
+) -> RenderedSource:
     """Rendered people of a split of `cmu17`: train, validation or test, by performer.
 
-    path: folder of the CMU data; None for the subset that comes with the package. Raises `InputError`.
+    path: folder of the CMU data; None for the subset that comes with the package. crop: side of crops in pixels.
+    Raises `InputError`.
     """
     motions = cmu17.load_motions(path, split)
-    return RenderedSource(MotionBank.from_motions(motions), options or RenderOptions())
+    return RenderedSource(MotionBank.from_motions(motions), options or RenderOptions(), crop)
