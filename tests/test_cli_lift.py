@@ -125,7 +125,7 @@ BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
     "camera file": (["--camera", "no_such_camera.json"], "no_such_camera.json"),
     "formats": (["--formats", "npz,bhv"], "did you mean 'bvh'"),
     "format": (["--format", "cocoo"], "did you mean 'coco'"),
-    "skeleton": (["--skeleton", "coco71"], "did you mean 'coco17'"),
+    "skeleton": (["--skeleton", "cooc17"], "did you mean 'coco17'"),
     "skeleton of another size": (["--skeleton", "body25"], "body25"),
     "model": (["--model", "defualt"], "defualt"),
     "refiner": (["--refine", "defualt"], "defualt"),

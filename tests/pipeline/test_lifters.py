@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from flat_lifter import Flat, walking_clip
@@ -17,7 +16,7 @@ CPU = torch.device("cpu")
 
 def test_tracks_are_grouped_in_their_order():
     pair = Lifters(Flat(), Flat())
-    tracks = [walking_clip(n) for n in (50, FEW_FRAMES, 1, FEW_FRAMES - 1, 9)]
+    tracks = [walking_clip(n) for n in (50, FEW_FRAMES, FEW_FRAMES - 1, 1, 9)]
     found = [(lifter is pair.sequences, a, b) for lifter, a, b in pair.groups(tracks)]
     assert found == [(True, 0, 2), (False, 2, 4), (True, 4, 5)]
     assert "2 with fewer than" in pair.notes(tracks)[0]
@@ -45,10 +44,3 @@ def test_each_track_is_lifted_as_it_would_be_alone():
         assert want is not None
         assert got.p_root is not None
         assert np.allclose(got.p_root, want, atol=1e-5)
-
-
-def test_memory_is_shared(monkeypatch: pytest.MonkeyPatch):
-    """Pictures and sequences by the same name are one model."""
-    monkeypatch.setattr(lifters, "SEQUENCES", lifters.PICTURES)
-    chosen = choose_lifters("auto", CPU)
-    assert chosen.sequences is chosen.pictures

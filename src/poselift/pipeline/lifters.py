@@ -16,10 +16,10 @@ from poselift.pipeline.stage import Track
 
 __all__ = ["AUTO", "FEW_FRAMES", "PICTURES", "SEQUENCES", "Lifters", "choose_lifters"]
 
-AUTO, PICTURES, SEQUENCES = "auto", "default", "default"
+AUTO, PICTURES, SEQUENCES = "auto", "default", "default-sequence"
 """`AUTO` is the embedded `SEQUENCES` for people who are followed over `FEW_FRAMES` or more, `PICTURES` for others."""
 
-FEW_FRAMES = 5
+FEW_FRAMES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +52,7 @@ class Lifters:
 def choose_lifters(model: str | Path | Lifter, device: torch.device) -> Lifters:
     """The lifters for a model's name or folder, or for `AUTO`, on the device, in eval mode. Raises `InputError`."""
     if isinstance(model, str) and model == AUTO and not Path(model).is_dir():
-        pictures = load_model(PICTURES).to(device).eval()
-        sequences = pictures if SEQUENCES == PICTURES else load_model(SEQUENCES).to(device).eval()
+        sequences, pictures = (load_model(name).to(device).eval() for name in (SEQUENCES, PICTURES))
         if sequences.skeleton != pictures.skeleton:
             raise InputError(field="model", expected=pictures.skeleton.name, found=sequences.skeleton.name)
         return Lifters(sequences, pictures)
