@@ -107,6 +107,15 @@ class MotionBank:
         return BoneTree(self.skeleton, self.p_world.device)
 
     @cached_property
+    def by_performer(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames (n,) in the order of their performers; first place (s,) and number (s,) of each performer's frames."""
+        names = sorted(set(self.subjects))
+        of_clip = torch.tensor([names.index(s) for s in self.subjects], device=self.p_world.device)
+        of_frame = of_clip[self.clip_of]
+        count = torch.bincount(of_frame, minlength=len(names))
+        return torch.argsort(of_frame, stable=True), count.cumsum(0) - count, count
+
+    @cached_property
     def clip_centres(self) -> tuple[Tensor, Tensor]:
         """Mean root (m, 3) of every clip and the largest horizontal distance (m,) of the root from it, metres."""
         root = self.p_world[:, self.skeleton.root].double()

@@ -83,22 +83,25 @@ def backdrop(
     fourth = torch.where(far[:, None], third, fourth)
     light = 1 - 0.35 * (t / 25).clamp(0, 1)
     image = torch.empty(b, 3, h, w, device=dev)
+    ground, mixed = floor.float(), mix * light
     for i in range(3):
-        lo = torch.where(floor, first[:, i].view(-1, 1, 1), third[:, i].view(-1, 1, 1))
-        hi = torch.where(floor, second[:, i].view(-1, 1, 1), fourth[:, i].view(-1, 1, 1))
-        image[:, i] = (lo + (hi - lo) * mix) * light
+        wall, step = third[:, i].view(-1, 1, 1), (fourth - third)[:, i].view(-1, 1, 1)
+        base = torch.addcmul(wall, ground, first[:, i].view(-1, 1, 1) - wall)
+        step = torch.addcmul(step, ground, (second - first)[:, i].view(-1, 1, 1) - step)
+        image[:, i] = torch.addcmul(base * light, step, mixed)
     for cells, strength in ((3, 0.16), (9, 0.08), (28, 0.035)):
         n = max(2, round(cells * (detail if cells > 9 else 1)))
         blotch = torch.rand(b, 3, n, n, generator=gen, device=dev) - 0.5
         blotch = blotch * 0.5 + blotch.mean(1, keepdim=True)
-        amount = torch.rand(b, 1, 1, 1, generator=gen, device=dev) * (2 * strength)
-        image += interpolate(blotch * amount, (h, w), mode="bilinear", align_corners=False)
+        blotch = blotch * torch.rand(b, 1, 1, 1, generator=gen, device=dev) * (2 * strength)
+        image += interpolate(blotch, (h, w), mode="bilinear", align_corners=False)
     for _ in range(_POSTERS):
         middle_a, middle_b = uniform(-3.5, 3.5), uniform(0.4, 2.6)
         half_a, half_b = uniform(0.1, 1.0), uniform(0.1, 0.8)
         there = uniform(0, 1) < 0.55
         inside = ((a - middle_a).abs() < half_a) & ((c - middle_b).abs() < half_b) & ~floor & there & (away < 1e3)
-        colour = colours(b, gen, dev)[:, :, None, None]
-        image = torch.where(inside[:, None], colour * (0.75 + 0.25 * (a * 9).sin()[:, None] * mix[:, None]), image)
+        i, v, u = inside.nonzero().unbind(-1)
+        shade = (0.75 + 0.25 * (a[i, v, u] * 9).sin()) * light[i, v, u]
+        image[i, :, v, u] = colours(b, gen, dev)[i] * shade[:, None]
     depth = torch.where(torch.minimum(t_floor, t_wall) < 1e3, torch.minimum(t_floor, t_wall), torch.inf)
     return Backdrop(image=image, depth=depth, floor=floor & (t_floor < 60))

@@ -50,7 +50,8 @@ def soften(mask: Float[Tensor, "b h w"], pixels: int) -> Float[Tensor, "b h w"]:
     if pixels < 1:
         return mask
     n = 2 * pixels + 1
-    return avg_pool2d(mask[:, None], n, 1, pixels, count_include_pad=False)[:, 0]
+    rows = avg_pool2d(mask[:, None], (1, n), 1, (0, pixels), count_include_pad=False)
+    return avg_pool2d(rows, (n, 1), 1, (pixels, 0), count_include_pad=False)[:, 0]
 
 
 def _blur(image: Tensor, sigma: Tensor, reach: int) -> Tensor:

@@ -82,14 +82,9 @@ class Scenes:
 
 def _different_performers(bank: MotionBank, b: int, m: int, gen: Generator) -> Int[Tensor, "b m"]:
     """Frames (b, m) of the bank, in every row those of different performers; m must not be more than there are."""
-    names = sorted(set(bank.subjects))
-    of_clip = torch.tensor([names.index(s) for s in bank.subjects], device=bank.p_world.device)
-    of_frame = of_clip[bank.clip_of]
-    order = torch.argsort(of_frame, stable=True)
-    count = torch.bincount(of_frame, minlength=len(names))
-    first = count.cumsum(0) - count
+    order, first, count = bank.by_performer
     # Gumbel's trick: the largest of log weight plus noise is a draw without replacement
-    noise = -torch.rand(b, len(names), generator=gen, device=order.device).clamp_min(1e-9).log()
+    noise = -torch.rand(b, len(count), generator=gen, device=order.device).clamp_min(1e-9).log()
     who = (count.double().sqrt().log() - noise.clamp_min(1e-9).log()).topk(m, dim=1).indices
     part = torch.rand(b, m, generator=gen, device=order.device, dtype=torch.float64)
     return order[first[who] + (part * count[who]).long().minimum(count[who] - 1)]
