@@ -1,0 +1,188 @@
+"""Lifters of sequences, and training with little or no paired 3D: trains what has no weights yet, evaluates all.
+
+    python benchmarks/temporal.py --data DIR --out runs/temporal [--rows temporal-27 ugcn …] [--input det]
+    python benchmarks/temporal.py --data DIR --picture docs/images/over_time.png     # one clip's curves
+
+Every row is `poselift train RECIPE` and `poselift eval` on the test performers; models are
+selected on the validation performers. Rows in `READY` are models that come with the package, smoothed or refined.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from poselift.data import cmu17
+from poselift.data.datasets import dataset_clips
+from poselift.models.base import Lifter
+from poselift.models.predict import Refinement, lift_frames
+from poselift.models.weights import load_model, load_refiner
+from poselift.structures import Clip
+from poselift.structures.smoothing import smooth
+from poselift.train.evaluate import predictions, refined, report_on
+from poselift.train.loop import TrainOptions, train
+from poselift.train.recipes import Recipe, recipe
+
+FIGURES = {
+    "mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE", "n_mpjpe_mm": "N-MPJPE", "mpjve_mm": "MPJVE", "accel_mm": "accel.",
+    "bone_length_deviation_mm": "bone dev.", "joint_angle_error_deg": "angle°", "mrpe_mm": "MRPE",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A model of the package, or a recipe; what comes after it."""
+
+    model: str
+    smoother: str = ""
+    refiner: str = ""
+
+
+READY = {
+    "single frames (default)": Row(model="default"),
+    "single frames, savgol": Row(model="default", smoother="savgol"),
+    "single frames, one_euro": Row(model="default", smoother="one_euro"),
+    "single frames, refined, savgol": Row(model="default", refiner="default-refiner", smoother="savgol"),
+    "default-sequence": Row(model="default-sequence"),
+    "default-sequence, refined": Row(model="default-sequence", refiner="default-refiner"),
+    "default-sequence, savgol": Row(model="default-sequence", smoother="savgol"),
+}
+TRAINED = (
+    "linear-erd", "temporal-27", "temporal-27-causal", "temporal-81", "temporal-81-causal", "temporal-243",
+    "temporal-243-causal", "ugcn", "ugcn-motion", "temporal-tenth", "temporal-semi", "repnet", "video-gan",
+)  # fmt: skip
+
+
+def trained(name: str, args: argparse.Namespace) -> Path | None:
+    """The model of a recipe, trained if need be."""
+    out = args.out / f"{name}-{args.input}"
+    if not (out / "done").exists():
+        if args.only_done:
+            return None
+        plan: Recipe = recipe(name)
+        plan = replace(plan, data=replace(plan.data, path=args.data, input=args.input))
+        resume = (out / "state.safetensors").exists()
+        train(plan, out, TrainOptions(device=args.device, precision=args.precision, quiet=True, resume=resume))
+        (out / "done").touch()
+    return out / "model"
+
+
+def after(row: Row, clips: list[Clip], poses: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Refined and smoothed, clip by clip."""
+    if row.refiner:
+        poses = refined(Refinement(refiner=load_refiner(row.refiner)), clips, poses)
+    for clip, p in zip(clips, poses, strict=True):
+        if row.smoother:
+            p = torch.from_numpy(smooth(row.smoother, p.numpy(), fps=clip.fps))
+        yield p
+
+
+def frames_per_second(lifter: Lifter, clip: Clip, repeats: int = 5) -> float:
+    """Frames of one clip of 1000 frames lifted in a second: median after a warm-up."""
+    index = np.arange(1000) % len(clip)
+    kp, conf = torch.from_numpy(clip.kp_img[index]), torch.from_numpy(clip.confidence[index])
+    assert clip.camera is not None
+    K, size = torch.tensor(clip.camera.K, dtype=torch.float32)[None], torch.tensor([clip.camera.size_wh])
+    lifter, seconds = lifter.fold(), []
+    for i in range(repeats + 1):
+        began = time.perf_counter()
+        lift_frames(lifter, kp, conf, K, size.float())
+        seconds += [time.perf_counter() - began] * (i > 0)
+    return 1000 / statistics.median(seconds)
+
+
+def measured(name: str, row: Row, clips: list[Clip]) -> dict[str, Any]:
+    lifter = load_model(row.model)
+    report = report_on(after(row, clips, predictions(lifter, clips)), clips, lifter.skeleton, absolute=True)
+    return {
+        "row": name,
+        "parameters": sum(p.numel() for p in lifter.parameters()),
+        "sees": "all" if lifter.sequence else lifter.receptive_field,
+        "causal": lifter.causal,
+        "frames_per_s": round(frames_per_second(lifter, clips[0])),
+        **{k: None if v is None else round(float(v), 3) for k, v in report.summary().items()},
+    }
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    head = ["method", "frames seen", *FIGURES.values(), "parameters", "frames/s"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for r in rows:
+        sees = f"{r['sees']}{', causal' if r['causal'] else ''}"
+        cells = [r["row"], sees, *(f"{r[f'{k}/frame']:.1f}" for k in FIGURES)]
+        lines.append("| " + " | ".join([*cells, f"{r['parameters'] / 1e6:.2f} M", f"{r['frames_per_s']:,}"]) + " |")
+    return "\n".join(lines)
+
+
+def picture(file: Path, joint: str = "r_wrist", seconds: float = 4.0) -> None:
+    """Place and speed of a joint over time in the demo's clip: single frames, smoothed, sequence, and the truth."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    motion = next(m for m in cmu17.load_motions(None, "test") if m.name == "cmu/14/14_22")
+    clip = cmu17.views([motion], noise=True)[1]
+    assert clip.p_root is not None
+    clips, j = [clip], clip.skeleton.index(joint)
+    ways = {n: READY[n] for n in ("single frames (default)", "single frames, savgol", "default-sequence")}
+    curves = {n: next(after(r, clips, predictions(load_model(r.model), clips))).numpy() for n, r in ways.items()}
+    curves["truth"] = clip.p_root
+    t = np.arange(len(clip)) / clip.fps
+    chosen = (t >= 1) & (t < 1 + seconds)
+    figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True, layout="constrained")
+    styles = {"truth": ("black", 1.6), "single frames (default)": ("#c9a0a0", 0.8)}
+    for name, p in curves.items():
+        colour, width = styles.get(name, (None, 1.3))
+        for axis, k, label in zip(axes, range(3), ("right", "down", "away"), strict=False):
+            axis.plot(t[chosen], 100 * p[chosen, j, k], color=colour, lw=width, label=name)
+            axis.set_ylabel(f"{label} of the pelvis, cm")
+        speed = np.linalg.norm(np.gradient(p[:, j], 1 / clip.fps, axis=0), axis=-1)
+        axes[3].plot(t[chosen], speed[chosen], color=colour, lw=width)
+    axes[3].set(ylabel="speed, m/s", xlabel="seconds", ylim=(0, None))
+    axes[0].legend(ncols=2, fontsize=8, frameon=False)
+    axes[0].set_title(f"{joint.replace('_', ' ')}, test performer, detector-like noise")
+    figure.savefig(file, dpi=90)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder with cmu.npz and cmu_dance.npz")
+    parser.add_argument("--out", type=Path, default=Path("runs/temporal"))
+    parser.add_argument("--rows", nargs="*", default=[*READY, *TRAINED])
+    parser.add_argument("--input", default="det", choices=("gt", "det"))
+    parser.add_argument("--only-done", action="store_true", help="leave out rows that are not trained yet")
+    parser.add_argument("--precision", default="32-true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--picture", type=Path, help="draw one clip's curves into this file and do nothing else")
+    args = parser.parse_args()
+    if args.picture:
+        picture(args.picture)
+        return
+    if args.data is None:
+        parser.error("--data is needed for the table")
+    rows: list[dict[str, Any]] = []
+    clips = dataset_clips(replace(recipe("linear-erd").data, path=args.data, input=args.input), "test")
+    for name in args.rows:
+        model = name if name in READY else trained(name, args)
+        if model is not None:
+            rows.append(measured(name, READY.get(name) or Row(model=str(model)), clips))
+            print(json.dumps(rows[-1]), flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / f"table-{args.input}.json").write_text(json.dumps(rows, indent=1))
+    text = markdown(rows)
+    (args.out / f"table-{args.input}.md").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
