@@ -44,7 +44,7 @@ class Paths:
             people = []
             for path in self.paths if i % 2 else self.paths[::-1]:  # in any order
                 if frame.number in path:
-                    kp = BODY + np.float32(path[frame.number])
+                    kp = BODY + np.array(path[frame.number], np.float32)
                     conf = np.where(np.arange(17) < 17 - self.hidden, 0.9, 0).astype(np.float32)
                     people.append(Person(kp_img=kp, conf=conf, box=box_around(kp, conf), score=0.9))
             yield people

@@ -35,9 +35,14 @@ class Person:
 class Detector(Protocol):
     """A detector ready to work. `notes` say what a user should know of it; `close` frees what it holds."""
 
-    name: str
-    skeleton: Skeleton
-    notes: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def skeleton(self) -> Skeleton: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def detect(self, frames: Iterable[Frame], *, still: bool = False) -> Iterator[list[Person]]:
         """The people of each frame, in the order of the frames, one list for each of them (empty for nobody).

@@ -31,10 +31,10 @@ class OnnxModel:
         name = self.session.get_inputs()[0].name
         parts = [patches] if self.batched else [patches[i : i + 1] for i in range(len(patches))]
         try:
-            made = [self.session.run(None, {name: part}) for part in parts]
+            made: list[Any] = [self.session.run(None, {name: part}) for part in parts]
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise InputError(f"the model fails: {error}", file=self.path) from None
-        return [np.concatenate(x) if len(x) > 1 else x[0] for x in zip(*made, strict=True)]
+        return [np.concatenate([one[i] for one in made]) for i in range(len(self.outputs))]
 
 
 def open_onnx(path: Path, device: str | None) -> OnnxModel:
