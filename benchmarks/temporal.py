@@ -57,8 +57,9 @@ READY = {
     "default-sequence, savgol": Row(model="default-sequence", smoother="savgol"),
 }
 TRAINED = (
-    "linear-erd", "temporal-27", "temporal-27-causal", "temporal-81", "temporal-81-causal", "temporal-243",
-    "temporal-243-causal", "ugcn", "ugcn-motion", "temporal-tenth", "temporal-semi", "repnet", "video-gan",
+    "linear-erd", "temporal-27", "temporal-27-motion", "temporal-27-causal", "temporal-81", "temporal-81-causal",
+    "temporal-243", "temporal-243-causal", "ugcn", "ugcn-motion", "temporal-tenth", "temporal-semi", "repnet",
+    "video-gan",
 )  # fmt: skip
 
 
