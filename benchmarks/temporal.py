@@ -1,7 +1,7 @@
 """Lifters of sequences, and training with little or no paired 3D: trains what has no weights yet, evaluates all.
 
     python benchmarks/temporal.py --data DIR --out runs/temporal [--rows temporal-27 ugcn …] [--input det]
-    python benchmarks/temporal.py --data DIR --picture docs/images/over_time.png     # one clip's curves
+    python benchmarks/temporal.py --picture docs/images/over_time.png --page out/side_by_side.html    # one clip
 
 Every row is `poselift train RECIPE` and `poselift eval` on the test performers; models are
 selected on the validation performers. Rows in `READY` are models that come with the package, smoothed or refined.
@@ -124,20 +124,24 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def demo_clip_ways() -> tuple[Clip, dict[str, np.ndarray]]:
+    """The demo's clip with its truth, and p_root (t, j, 3) by single frames, smoothed, and by a sequence."""
+    motion = next(m for m in cmu17.load_motions(None, "test") if m.name == "cmu/14/14_22")
+    clip = cmu17.views([motion], noise=True)[1]
+    ways = {n: READY[n] for n in ("single frames (default)", "single frames, savgol", "default-sequence")}
+    return clip, {n: next(after(r, [clip], predictions(load_model(r.model), [clip]))).numpy() for n, r in ways.items()}
+
+
 def picture(file: Path, joint: str = "r_wrist", seconds: float = 4.0) -> None:
-    """Place and speed of a joint over time in the demo's clip: single frames, smoothed, sequence, and the truth."""
+    """Place and speed of a joint over time: single frames, smoothed, sequence, and the truth."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    motion = next(m for m in cmu17.load_motions(None, "test") if m.name == "cmu/14/14_22")
-    clip = cmu17.views([motion], noise=True)[1]
+    clip, curves = demo_clip_ways()
     assert clip.p_root is not None
-    clips, j = [clip], clip.skeleton.index(joint)
-    ways = {n: READY[n] for n in ("single frames (default)", "single frames, savgol", "default-sequence")}
-    curves = {n: next(after(r, clips, predictions(load_model(r.model), clips))).numpy() for n, r in ways.items()}
-    curves["truth"] = clip.p_root
+    curves["truth"], j = clip.p_root, clip.skeleton.index(joint)
     t = np.arange(len(clip)) / clip.fps
     chosen = (t >= 1) & (t < 1 + seconds)
     figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True, layout="constrained")
@@ -155,6 +159,23 @@ def picture(file: Path, joint: str = "r_wrist", seconds: float = 4.0) -> None:
     figure.savefig(file, dpi=90)
 
 
+def page(file: Path) -> None:
+    """The same three side by side in one scene, each around the truth in grey."""
+    from poselift.view.page import write_page
+
+    clip, ways = demo_clip_ways()
+    assert clip.root_cam is not None
+    people, truth = [], []
+    for i, (name, p) in enumerate(ways.items()):
+        beside = clip.root_cam + np.array([1.3 * (i - 1), 0, 0], np.float32)
+        people.append(clip.replace(p_root=p, root_cam=beside, track_id=i, meta={"name": name}))
+        truth.append(clip.replace(root_cam=beside, track_id=i))
+    notes = [
+        f"From left to right: {', '.join(ways)}; the truth in grey. All stand where the truth stands, 1.3 m apart."
+    ]
+    write_page(people, file, truth=truth, title="Single frames, smoothed, and with the frames around", notes=notes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder with cmu.npz and cmu_dance.npz")
@@ -164,10 +185,13 @@ def main() -> None:
     parser.add_argument("--only-done", action="store_true", help="leave out rows that are not trained yet")
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--picture", type=Path, help="draw one clip's curves into this file and do nothing else")
+    parser.add_argument("--picture", type=Path, help="draw one clip's curves into this file, and no table")
+    parser.add_argument("--page", type=Path, help="write the same clip, side by side, as a web page, and no table")
     args = parser.parse_args()
-    if args.picture:
-        picture(args.picture)
+    if args.picture or args.page:
+        for draw, file in ((picture, args.picture), (page, args.page)):
+            if file:
+                draw(file)
         return
     if args.data is None:
         parser.error("--data is needed for the table")
