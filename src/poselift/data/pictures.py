@@ -38,6 +38,11 @@ class PictureConfig:
     joints: str | None = "h36m17"
     """Annotated pictures: skeleton of the batches; none keeps the set's own."""
 
+    @property
+    def dataset(self) -> str:
+        """The set's name, as that of `DataConfig`."""
+        return self.pictures
+
 
 @runtime_checkable
 class PictureSource(Protocol):

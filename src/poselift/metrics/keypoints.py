@@ -8,7 +8,10 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["HEAD_SHARE", "PCKh", "head_size", "pckh"]
+__all__ = ["HEAD_SHARE", "PICTURE_FIGURES", "PCKh", "head_size", "pckh"]
+
+PICTURE_FIGURES: dict[str, str] = {"kp_error_percent": "2D joints of a crop, distance in percent of its longer side"}
+"""Figures of networks of pictures beside those of `FIGURES`; lower is better."""
 
 HEAD_SHARE = 0.6
 """Of the diagonal of MPII's head box: about the length of the head."""

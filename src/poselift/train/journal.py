@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from poselift.data.datasets import DataConfig
 from poselift.errors import InputError, OutputError
 from poselift.models.kinds import kind_and_family
 from poselift.storage.atomic import write_aside
@@ -82,7 +81,7 @@ class Journal:
         except ValueError as error:
             raise InputError(file=file, expected="JSON", found=error) from None
         new = json.loads(written)
-        old["data"] = _completed(old.get("data"), json.loads(json.dumps(asdict(DataConfig()))))
+        old["data"] = _completed(old.get("data"), json.loads(json.dumps(asdict(type(self.recipe.data)()))))
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):
                 field, was, now = _difference(key, old.get(key), new.get(key))

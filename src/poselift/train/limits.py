@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from poselift.data.datasets import DataConfig
 from poselift.errors import InputError
 from poselift.train.recipes import Recipe
 
@@ -20,7 +21,8 @@ def check_recipe(recipe: Recipe) -> None:
         for value in _numbers(recipe, field):
             if value < 1:
                 raise InputError(field=field, expected="1 or more", found=value)
-    recipe.data.windows()
+    if isinstance(recipe.data, DataConfig):
+        recipe.data.windows()
     recipe.schedule.check()
     for field in (*_POSITIVE, *_NOT_NEGATIVE):
         for value in _numbers(recipe, field):

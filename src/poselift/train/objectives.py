@@ -31,6 +31,15 @@ LossName = Literal["mse", "l1", "mpjpe"]
 
 
 @runtime_checkable
+class Validation(Protocol):
+    """What a validation found: a `Report`, or the like."""
+
+    def summary(self) -> dict[str, float]:
+        """`figure/average` → number."""
+        ...
+
+
+@runtime_checkable
 class Objective(Protocol):
     """What the loop asks of an objective. `model` is all that is trained, complete, with its statistics in buffers."""
 
@@ -64,8 +73,8 @@ class Objective(Protocol):
         """Named scalars, of which `loss` is minimised; `network` is the stage's module as wrapped for its device."""
         ...
 
-    def report(self, device: torch.device) -> Report:
-        """Validation of the model as it is, on the validation clips."""
+    def report(self, device: torch.device) -> Validation:
+        """Validation of the model as it is, on people that it has not met."""
         ...
 
     def result(self) -> nn.Module:

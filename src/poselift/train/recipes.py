@@ -9,8 +9,12 @@ import math
 from dataclasses import dataclass, field, replace
 
 from poselift.data.datasets import DataConfig
+from poselift.data.pictures import PictureConfig
 from poselift.errors import unknown_name
 from poselift.models.base import LifterConfig, RefinerConfig
+from poselift.models.images.base import ImageConfig
+from poselift.models.images.pose_resnet import PoseResNetConfig
+from poselift.models.images.rootnet import RootNetConfig
 from poselift.models.lifters.lcn import LCNConfig
 from poselift.models.lifters.repnet import RepNetConfig
 from poselift.models.lifters.residual_mlp import ResidualMLPConfig
@@ -31,6 +35,7 @@ from poselift.train.descent import DescentConfig
 from poselift.train.encoded import EncodedConfig
 from poselift.train.fitting import FittingConfig
 from poselift.train.objectives import SupervisedConfig
+from poselift.train.pictures import ImagePoseObjectiveConfig, ImageRootObjectiveConfig
 from poselift.train.schedule import Schedule
 from poselift.train.semi_supervised import SemiSupervisedConfig
 
@@ -43,9 +48,9 @@ class Recipe:
 
     summary: str = ""
     """What it trains, in a line."""
-    model: LifterConfig | RefinerConfig = field(default_factory=SimpleBaselineConfig)
+    model: LifterConfig | RefinerConfig | ImageConfig = field(default_factory=SimpleBaselineConfig)
     """The network."""
-    data: DataConfig = field(default_factory=DataConfig)
+    data: DataConfig | PictureConfig = field(default_factory=DataConfig)
     """What it learns from."""
     objective: (
         SupervisedConfig
@@ -55,6 +60,8 @@ class Recipe:
         | FittingConfig
         | RepNetObjectiveConfig
         | TemporalGANConfig
+        | ImagePoseObjectiveConfig
+        | ImageRootObjectiveConfig
     ) = field(default_factory=SupervisedConfig)
     """What it minimises."""
     schedule: Schedule = field(default_factory=Schedule)
@@ -259,6 +266,22 @@ RECIPES: dict[str, Recipe] = {
             save_every=2000,
             metric="mpjpe_abs_mm",
         ),
+    ),
+    "rootnet": Recipe(
+        summary="RootNet, Moon et al. 2019, on rendered people: the absolute root from a crop",
+        model=RootNetConfig(),
+        data=PictureConfig(),
+        objective=ImageRootObjectiveConfig(),
+        schedule=Schedule(
+            steps=20_000, batch=64, decay="staircase", gamma=0.1, decay_steps=17_000, save_every=1000, metric="mrpe_mm"
+        ),
+    ),
+    "pose-resnet": Recipe(
+        summary="Pose ResNet, Xiao et al. 2018, on rendered people: 2D joints from a crop",
+        model=PoseResNetConfig(),
+        data=PictureConfig(),
+        objective=ImagePoseObjectiveConfig(),
+        schedule=Schedule(steps=20_000, batch=64, decay="cosine", save_every=1000, metric="kp_error_percent"),
     ),
     "erd": Recipe(
         summary="Residual descent, Kang et al. 2020, on any lifter (--objective.lifter), with the true root",

@@ -8,6 +8,7 @@ from typing import Literal
 
 from poselift.errors import InputError, unknown_name
 from poselift.metrics import FIGURES
+from poselift.metrics.keypoints import PICTURE_FIGURES
 
 __all__ = ["Schedule"]
 
@@ -88,5 +89,6 @@ class Schedule:
             raise InputError(field="schedule.bn_momentum", expected="two numbers above 0, up to 1", found=found)
         if not 0 <= self.ema < 1:
             raise InputError(field="schedule.ema", expected="0 or more and below 1", found=self.ema)
-        if self.metric not in FIGURES:
-            raise unknown_name("figure in schedule.metric", self.metric, FIGURES)
+        known = {**FIGURES, **PICTURE_FIGURES}
+        if self.metric not in known:
+            raise unknown_name("figure in schedule.metric", self.metric, known)

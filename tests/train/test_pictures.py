@@ -1,0 +1,81 @@
+"""Networks of pictures learn from rendered people, through the one loop."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from poselift.data.pictures import PictureConfig
+from poselift.data.rendered import RenderOptions
+from poselift.errors import InputError
+from poselift.models.cards import model_info
+from poselift.models.resnet import ResNet, ResNetConfig
+from poselift.models.weights import load_image, load_image_root, save_model
+from poselift.train.loop import TrainOptions, train
+from poselift.train.recipes import RECIPES, Recipe
+
+QUIET = TrainOptions(device="cpu", quiet=True, overfit=True, tensorboard=False)
+NAMES = ("rootnet", "pose-resnet")
+
+
+def small(name: str, **objective: Any) -> Recipe:
+    recipe = RECIPES[name]
+    narrow: dict[str, Any] = {"filters": (16, 16, 16)} if name == "pose-resnet" else {}
+    return replace(
+        recipe,
+        model=replace(recipe.model, depth=18, size_hw=(64, 64), **narrow),  # type: ignore[call-arg]
+        data=PictureConfig(render=RenderOptions(size=64)),
+        objective=replace(recipe.objective, validation=8, **objective),  # type: ignore[call-arg]
+        schedule=replace(
+            recipe.schedule, steps=12, batch=8, decay_steps=12, log_every=1, validate_every=12, save_every=12
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_learns_one_batch_by_heart(name: str, tmp_path: Path):
+    folder = train(small(name), tmp_path / "run", QUIET)
+    losses = [float(r["loss"]) for r in csv.DictReader((tmp_path / "run" / "log.csv").open())]
+    assert losses[-1] < (0.5 if name == "rootnet" else 0.95) * losses[0]
+    model = (load_image_root if name == "rootnet" else load_image)(folder)
+    assert model.config == small(name).model
+    found = model_info(folder).card["validation"]
+    assert set(found) == (
+        {"mrpe_mm", "mrpe_x_mm", "mrpe_y_mm", "mrpe_z_mm"} if name == "rootnet" else {"kp_error_percent"}
+    )
+    assert model_info(folder).card["data"] == "rendered"
+
+
+def test_a_backbone_is_begun_with(tmp_path: Path):
+    torch.manual_seed(3)
+    backbone = ResNet(ResNetConfig(depth=18))
+    save_model(backbone, tmp_path / "backbone")
+    for name in NAMES:
+        recipe = small(name, backbone=str(tmp_path / "backbone"))
+        objective: Any = recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
+        objective.fit(torch.Generator())
+        assert torch.equal(objective.model.backbone.conv1.weight, backbone.conv1.weight)
+        deeper = replace(recipe, model=replace(recipe.model, depth=34))  # type: ignore[call-arg]
+        objective = deeper.objective.build(deeper.model, deeper.data)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"objective.backbone: expected 34 layers.*found 18 layers"):
+            objective.fit(torch.Generator())
+
+
+def test_what_does_not_fit_is_refused():
+    pose, root = small("pose-resnet"), small("rootnet")
+    for recipe, complaint in (
+        (replace(pose, model=root.model), "from pictures to joints, found RootNetConfig"),
+        (replace(root, model=pose.model), "from pictures to roots, found PoseResNetConfig"),
+        (replace(pose, model=replace(pose.model, skeleton="mpii16")), "that of the pictures, found mpii16"),  # type: ignore[call-arg]
+        (replace(pose, objective=replace(pose.objective, validation=0)), "objective.validation"),  # type: ignore[call-arg]
+    ):
+        with pytest.raises(InputError, match=complaint):
+            recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
+    large = replace(root, model=replace(root.model, size_hw=(96, 96)))  # type: ignore[call-arg]
+    with pytest.raises(InputError, match=r"model.size_hw: expected \(64, 64\), that of the pictures, found \(96, 96\)"):
+        large.objective.build(large.model, large.data).batch(2, torch.Generator())  # type: ignore[arg-type,union-attr]
