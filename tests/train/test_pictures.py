@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from poselift.data.pictures import PictureConfig
-from poselift.data.rendered import RenderOptions
 from poselift.errors import InputError
 from poselift.models.cards import model_info
 from poselift.models.resnet import ResNet, ResNetConfig
@@ -29,7 +28,7 @@ def small(name: str, **objective: Any) -> Recipe:
     return replace(
         recipe,
         model=replace(recipe.model, depth=18, size_hw=(64, 64), **narrow),  # type: ignore[call-arg]
-        data=PictureConfig(render=RenderOptions(size=64)),
+        data=PictureConfig(crop=64),
         objective=replace(recipe.objective, validation=8, **objective),  # type: ignore[call-arg]
         schedule=replace(
             recipe.schedule, steps=12, batch=8, decay_steps=12, log_every=1, validate_every=12, save_every=12

@@ -8,8 +8,8 @@ for 3D Multi-person Pose Estimation from a Single RGB Image", ICCV 2019, arXiv 1
 k is how far away something of A_real = 2 m × 2 m is that fills the box; γ corrects it for who is in it and how. So the
 network need not know the camera. It has no unit: weights trained on millimetres give metres for a k in metres.
 Its authors report MRPE 120.0 mm on Human3.6M (protocol 2, detected boxes) and AP_25 31.0 on MuPoTS. What differs: the
-backbones of 18 and 34 layers work too. `net` has the published parameter names; their weights take pixels that are
-not divided by 255 (`unit_range=False`).
+backbones of 18 and 34 layers work too, and training begins with γ = 1, k itself, where theirs begins with 0. `net` has
+the published parameter names; their weights take pixels that are not divided by 255 (`unit_range=False`).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class RootNetHead(nn.Module):
         for layer in (self.xy_layer, self.depth_layer):
             nn.init.normal_(layer.weight, std=0.001)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.ones_(self.depth_layer.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Float[Tensor, "b c h32 w32"]) -> tuple[Float[Tensor, "b 2"], Float[Tensor, " b"]]:
         xy = soft_argmax(self.xy_layer(self.deconv_layers(features))[:, 0])
