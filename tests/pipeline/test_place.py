@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
 
 from poselift.geometry.projection import project
-from poselift.pipeline.place import NEAREST_M, place_root
+from poselift.pipeline.place import NEAREST_M, place_root, steady_reach, steady_root
 
 K = torch.tensor([[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]])
 
@@ -67,3 +69,45 @@ def test_distance_scales_with_the_focal_length():
     far[0, 0] = far[1, 1] = 2000
     near = place_root(kp, conf, p, K.expand(20, 3, 3))
     assert torch.allclose(place_root(kp, conf, p, far.expand(20, 3, 3))[:, 2], 2 * near[:, 2], rtol=0.05)
+
+
+def trembling(t: int = 200, sd: float = 0.08) -> tuple[np.ndarray, np.ndarray]:
+    """Somebody who walks away to the right, and the same with a depth that trembles along the ray."""
+    rng = np.random.default_rng(0)
+    s = np.linspace(0, 4, t)[:, None]
+    true = np.concatenate([0.8 * s - 1, 0.1 + 0 * s, 4 + 0.5 * s], 1)
+    return true.astype(np.float32), (true * (1 + sd * rng.normal(size=(t, 1)))).astype(np.float32)
+
+
+def test_steady_roots_do_not_tremble_and_go_where_the_person_goes():
+    true, noisy = trembling()
+    steady = steady_root(noisy, np.ones(200, bool), 50.0)
+    before, after = (np.linalg.norm(np.diff(x - true, axis=0), axis=-1).mean() for x in (noisy, steady))
+    assert after < 0.06 * before
+    assert np.abs(steady - true).max() < 0.5 * np.abs(noisy - true).max()
+    ray = steady[:, :2] / steady[:, 2:]
+    assert np.allclose(ray[10:-10], (true[:, :2] / true[:, 2:])[10:-10], atol=1e-3)
+    assert np.allclose(steady_root(true, np.ones(200, bool), 50.0), true, atol=5e-3)
+
+
+def test_unseen_frames_pull_no_other_and_stay():
+    _, noisy = trembling()
+    seen = np.ones(200, bool)
+    seen[80:90] = False
+    wrong = noisy.copy()
+    wrong[80:90] = (np.nan, 50, -3)
+    a, b = (steady_root(x, seen, 50.0) for x in (noisy, wrong))
+    assert np.array_equal(a[seen], b[seen])
+    assert np.array_equal(b[80:90], wrong[80:90], equal_nan=True)
+
+
+@pytest.mark.parametrize("fps", [1.0, 24.0, 240.0])
+def test_steady_roots_look_no_further_than_they_say(fps: float):
+    _, noisy = trembling(500)
+    reach, seen = steady_reach(fps), np.ones(500, bool)
+    moved = noisy.copy()
+    moved[: 250 - reach] += 1
+    a, b = (steady_root(x, seen, fps) for x in (noisy, moved))
+    assert np.allclose(a[250:], b[250:], atol=1e-6)
+    if fps > 1:
+        assert not np.allclose(a[250 - reach :], b[250 - reach :], atol=1e-6)

@@ -16,7 +16,7 @@ from poselift.geometry.projection import undistort
 from poselift.models.base import Lifter, Stretch
 from poselift.models.predict import lift_frames
 from poselift.pipeline.gaps import BRIDGE, between, bridge, neighbours
-from poselift.pipeline.place import place_root
+from poselift.pipeline.place import place_root, steady_reach, steady_root
 from poselift.structures import Camera, Clip
 
 __all__ = ["MIN_JOINTS", "Refine", "Survey", "Track", "lift_tracks", "survey"]
@@ -89,7 +89,8 @@ def lift_tracks(
 
     Clips must have the lifter's skeleton; every track needs a frame that can be lifted. Frames that cannot be
     lifted get confidence 0 and, between two that can, a pose in between (bone by bone) and a root on the straight
-    line; before the first and after the last they hold still. The root is that of the refined poses.
+    line; before the first and after the last they hold still. The root is that of the refined poses; with a lifter of
+    several frames it is steadied over time as well (`place.steady_root`).
     For a lifter of several frames that has no confidence input, missing joints are bridged in time (`gaps.bridge`).
     """
     lifter = lifter.fold()
@@ -99,7 +100,7 @@ def lift_tracks(
     for owner, track in enumerate(tracks):
         for a in range(0, len(track), batch):
             b = min(a + batch, len(track))
-            start, stop = stage.needs(a, b, len(track))
+            start, stop = stage.needs(owner, a, b)
             waiting.append(_Segment(owner, a, b, a - start, track[start:stop]))
             frames += b - a
             if frames >= batch or not lifter.single_frame:
@@ -122,8 +123,13 @@ class _Stage:
         self.refine, self.device = refine, device
         self.bridged = not lifter.single_frame and not lifter.config.confidence
 
-    def needs(self, a: int, b: int, total: int) -> tuple[int, int]:
-        """First and end of the frames that the poses of frames a to b depend on."""
+    def needs(self, owner: int, a: int, b: int) -> tuple[int, int]:
+        """First and end of the frames of a track that the poses and roots of its frames a to b depend on."""
+        track = self.tracks[owner]
+        total = len(track)
+        if not self.lifter.single_frame:
+            reach = steady_reach(track[:1].fps)
+            a, b = max(0, a - reach), min(total, b + reach)
         start, stop = self.lifter.needs(a, b, total)
         return (max(0, start - BRIDGE), min(total, stop + BRIDGE)) if self.bridged else (start, stop)
 
@@ -167,7 +173,11 @@ class _Stage:
             if self.refine is not None:
                 p = self.refine(kp, conf, p, K)
             root = torch.nan_to_num(place_root(kp, conf, p, K))
-        return p.cpu().numpy(), root.cpu().numpy()
+        roots = root.cpu().numpy()
+        if not self.lifter.single_frame:
+            first, last = start, start + len(clips[0])
+            roots = steady_root(roots, self.surveys[owners[0]].seen[first:last], clips[0].fps)
+        return p.cpu().numpy(), roots
 
     @staticmethod
     def straighten(kp: Tensor, cameras: Sequence[Camera], lengths: Tensor) -> Tensor:
@@ -207,7 +217,7 @@ class _Stage:
         track = self.tracks[s.owner]
         for i in np.flatnonzero(~inside):
             frame = int(frames[i])
-            start, stop = self.needs(frame, frame + 1, len(track))
+            start, stop = self.needs(s.owner, frame, frame + 1)
             p, r = self.poses([track[start:stop]], [s.owner], start)
             poses[i], roots[i] = p[frame - start], r[frame - start]
         return poses, roots

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from poselift.errors import InputError, unknown_name
 
-__all__ = ["SMOOTHERS", "Smoother", "gaussian", "one_euro", "savgol", "smooth", "smoother"]
+__all__ = ["SMOOTHERS", "Smoother", "gaussian", "gaussian_half", "one_euro", "savgol", "smooth", "smoother"]
 
 SPEED_HZ = 1.0
 """One euro: cut-off of the speed, as in the paper."""
@@ -72,12 +72,21 @@ def gaussian(
 
     With equal weights, away from the ends, it is the plain Gaussian filter of standard deviation √(ln 2) / (2π hz).
     """
-    sigma = max(math.sqrt(math.log(2)) / (2 * math.pi * hz) * fps, 1e-3)
-    if 4 * sigma > _MAX_HALF:
-        raise _too_slow(hz)
-    half = max(1, math.ceil(4 * sigma))
+    sigma, half = _sigma(fps, hz), gaussian_half(fps, hz)
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
     return _local_fit(x, weight, kernel, degree=1, inside=False)
+
+
+def gaussian_half(fps: float, hz: float) -> int:
+    """Frames on either side that `gaussian` looks at: four standard deviations."""
+    if 4 * _sigma(fps, hz) > _MAX_HALF:
+        raise _too_slow(hz)
+    return max(1, math.ceil(4 * _sigma(fps, hz)))
+
+
+def _sigma(fps: float, hz: float) -> float:
+    """Standard deviation in frames."""
+    return max(math.sqrt(math.log(2)) / (2 * math.pi * hz) * fps, 1e-3)
 
 
 def savgol(
