@@ -204,12 +204,26 @@ def test_the_critic_sees_poses_that_are_turned_to_the_template() -> None:
     assert torch.allclose(thigh, true, atol=1e-4), "turned, not scaled"
 
 
-def test_the_authors_version_learns_and_resumes(tmp_path: Path) -> None:
-    """Its template is in the checkpoint: a resumed run does not fit it again."""
-    train(original(60), tmp_path / "run", QUIET)
-    with (tmp_path / "run" / "log.csv").open() as f:
-        rows = [float(r["reprojection"]) for r in csv.DictReader(f)]
-    assert sum(rows[-3:]) < 0.6 * sum(rows[:3])
+def test_the_authors_version_learns_to_explain_keypoints() -> None:
+    """Without the critic, against which a short run trembles, the reprojection falls to a fraction."""
+    recipe = original()
+    objective = recipe.objective.build(replace(recipe.model, width=128), recipe.data)  # type: ignore[arg-type]
+    objective.fit(torch.Generator().manual_seed(0))
+    objective.enter(0, torch.device("cpu"), torch.Generator())
+    optimizer, seen = torch.optim.Adam(objective.stages[0].parameters(), 1e-3), []
+    for step in range(80):
+        batch = objective.batch(64, torch.Generator().manual_seed(step))
+        losses = objective.losses(objective.stages[0], batch)
+        optimizer.zero_grad()
+        (losses["reprojection"] + losses["camera"]).backward()
+        optimizer.step()
+        seen.append(float(losses["reprojection"].detach()))
+    assert sum(seen[-5:]) < 0.3 * sum(seen[:5])
+
+
+def test_the_authors_version_keeps_its_template(tmp_path: Path) -> None:
+    """The template is in the checkpoint: a resumed run does not fit it again."""
+    train(original(6), tmp_path / "run", QUIET)
     model = load_model(tmp_path / "run" / "model")
     assert isinstance(model, RepNet)
     assert model.mean3d.norm(dim=-1).max() > 0.5

@@ -154,7 +154,7 @@ def test_the_reprojection_is_that_of_the_pose_at_its_root() -> None:
     assert torch.allclose(project((truth[0] + truth[1][:, :, None]), batch.K), batch.kp_img[:, middle], atol=1e-2)
     values = objective.losses(Says(*truth), batch)
     assert values["reprojection"] < 1e-9
-    assert values["loss"] == pytest.approx(float(values["generator"].detach()), abs=1e-6)
+    assert float(values["loss"].detach()) == pytest.approx(float(values["generator"].detach()), abs=1e-6)
     far = objective.losses(Says(truth[0], truth[1] * 1.1), batch)
     assert far["loss"] - far["generator"] == pytest.approx(100 * float(far["reprojection"]), rel=1e-3)
 
