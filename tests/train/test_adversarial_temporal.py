@@ -156,7 +156,9 @@ def test_the_reprojection_is_that_of_the_pose_at_its_root() -> None:
     assert values["reprojection"] < 1e-9
     assert float(values["loss"].detach()) == pytest.approx(float(values["generator"].detach()), abs=1e-6)
     far = objective.losses(Says(truth[0], truth[1] * 1.1), batch)
-    assert far["loss"] - far["generator"] == pytest.approx(100 * float(far["reprojection"]), rel=1e-3)
+    assert float((far["loss"] - far["generator"]).detach()) == pytest.approx(
+        100 * float(far["reprojection"].detach()), rel=1e-3
+    )
 
 
 def test_the_truth_of_those_who_are_seen_is_not_looked_at() -> None:
