@@ -17,6 +17,7 @@ from poselift.models.resnet import ResNet, ResNetConfig
 from poselift.models.weights import load_image, load_image_root, save_model
 from poselift.train.loop import TrainOptions, train
 from poselift.train.recipes import RECIPES, Recipe
+from poselift.train.steps import parameter_groups
 
 QUIET = TrainOptions(device="cpu", quiet=True, overfit=True, tensorboard=False)
 NAMES = ("rootnet", "pose-resnet")
@@ -78,3 +79,24 @@ def test_what_does_not_fit_is_refused():
     large = replace(root, model=replace(root.model, size_hw=(96, 96)))  # type: ignore[call-arg]
     with pytest.raises(InputError, match=r"model.size_hw: expected \(64, 64\), that of the pictures, found \(96, 96\)"):
         large.objective.build(large.model, large.data).batch(2, torch.Generator())  # type: ignore[arg-type,union-attr]
+
+
+def test_the_depth_layer_learns_at_a_rate_of_its_own():
+    recipe = small("rootnet", depth_rate=0.03)
+    objective: Any = recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
+    first, depth = parameter_groups(objective.model, objective.scales)
+    assert [first["scale"], depth["scale"]] == [1.0, 0.03]
+    layer = objective.model.net.root.depth_layer
+    assert [id(p) for p in depth["params"]] == [id(layer.weight), id(layer.bias)]
+    assert len(first["params"]) + 2 == len(list(objective.model.parameters()))
+    for wrong in (0.0, 1.5):
+        with pytest.raises(InputError, match=r"objective.depth_rate: expected above 0"):
+            replace(recipe.objective, depth_rate=wrong).build(recipe.model, recipe.data)  # type: ignore[arg-type,call-arg]
+
+
+def test_a_step_moves_the_depth_layer_by_its_rate(tmp_path: Path):
+    recipe = small("rootnet", depth_rate=0.03)
+    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=1, validate_every=1, save_every=1))
+    trained = load_image_root(train(recipe, tmp_path / "run", QUIET))
+    gamma = trained.net.root.depth_layer.bias.item()  # type: ignore[union-attr]
+    assert abs(gamma - 1) == pytest.approx(0.03 * recipe.schedule.lr, rel=0.01)  # Adam's first step is the rate itself

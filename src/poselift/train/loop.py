@@ -24,11 +24,11 @@ from poselift.train.checkpoint import load_state, save_state, to_device
 from poselift.train.divergence import CriticDivergedError, CriticWatch, NotFiniteError, all_finite
 from poselift.train.journal import Journal
 from poselift.train.limits import check_recipe
-from poselift.train.objectives import Objective, Progressive
+from poselift.train.objectives import Objective, Progressive, Scaled
 from poselift.train.opponent import Adversarial, Opponent
 from poselift.train.recipes import Recipe
 from poselift.train.selection import MODEL, Best
-from poselift.train.steps import RunningMean, make_optimizer, set_bn_momentum, step_seed
+from poselift.train.steps import RunningMean, make_optimizer, parameter_groups, set_bn_momentum, step_seed
 
 __all__ = ["CriticDivergedError", "NotFiniteError", "TrainOptions", "train"]
 
@@ -138,7 +138,10 @@ class _Run:
         self.module = self.objective.stages[stage]
         self.rate = self.objective.rate(stage) or plan.lr
         betas = self.objective.betas if isinstance(self.objective, Adversarial) else (0.9, 0.999)
-        self.network, optimizer = self.fabric.setup(self.module, make_optimizer(self.module.parameters(), plan, betas))
+        learning: Any = self.module.parameters()
+        if isinstance(self.objective, Scaled):
+            learning = parameter_groups(self.module, self.objective.scales)
+        self.network, optimizer = self.fabric.setup(self.module, make_optimizer(learning, plan, betas))
         self.optimizer: torch.optim.Optimizer = optimizer
         self.mean = RunningMean(self.module, plan.ema)
         self.opponent: Opponent | None = None
@@ -200,7 +203,7 @@ class _Run:
                 raise CriticDivergedError(f"the critic diverged in step {self.step}: {wrong}; {self.last_good()}")
         torch.manual_seed(step_seed(self.recipe.seed, self.step, 1))  # dropout
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr(self.step)
+            group["lr"] = self.lr(self.step) * group.get("scale", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         losses = self.objective.losses(self.network, batch)
         self.fabric.backward(losses["loss"])

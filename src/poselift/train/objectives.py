@@ -31,6 +31,16 @@ LossName = Literal["mse", "l1", "mpjpe"]
 
 
 @runtime_checkable
+class Scaled(Protocol):
+    """An objective that has a part of its model learn at another rate."""
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Beginning of parameters' names → factor of the learning rate."""
+        ...
+
+
+@runtime_checkable
 class Validation(Protocol):
     """What a validation found: a `Report`, or the like."""
 

@@ -59,6 +59,9 @@ class ImageRootObjectiveConfig(PictureObjectiveConfig):
 
     depth_weight: float = 1000.0
     """Weight of a metre of depth against a cell; published is 1000 (millimetres)."""
+    depth_rate: float = 1.0
+    """Learning rate of the layer that gives the depth, as a part of the others'; published is 1. All of its hundreds of
+    inputs are positive, so a step of Adam moves γ of everybody at once by about the rate times their sum."""
 
     def build(self, model: ImageConfig, data: PictureConfig) -> ImageRootObjective:
         return ImageRootObjective(self, model, data)
@@ -186,8 +189,14 @@ class ImageRootObjective(_Pictures):
     def __init__(self, config: ImageRootObjectiveConfig, model: ImageConfig, data: PictureConfig) -> None:
         if not any(isinstance(model, entry[0]) for entry in IMAGE_ROOTS.values()):
             raise InputError(field="model", expected="a network from pictures to roots", found=type(model).__name__)
+        if not 0 < config.depth_rate <= 1:
+            raise InputError(field="objective.depth_rate", expected="above 0, up to 1", found=config.depth_rate)
         super().__init__(config, model, data)
         self.config = config
+
+    @property
+    def scales(self) -> dict[str, float]:
+        return {self.model.depth_layer: self.config.depth_rate}
 
     def losses(self, network: nn.Module, batch: ImageBatch) -> dict[str, Tensor]:
         found = network(self.model.normalize(batch.image), batch.k).float()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from poselift.train.schedule import Schedule
 
-__all__ = ["RunningMean", "make_optimizer", "set_bn_momentum", "step_seed"]
+__all__ = ["RunningMean", "make_optimizer", "parameter_groups", "set_bn_momentum", "step_seed"]
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
@@ -33,6 +33,16 @@ def make_optimizer(
         amsgrad=schedule.amsgrad,
         fused=True,
     )
+
+
+def parameter_groups(module: nn.Module, scales: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Groups for an optimiser: parameters whose names begin as a key of `scales` learn at that part of the rate."""
+    rest = dict(module.named_parameters())
+    groups = []
+    for start, scale in scales.items():
+        own = [rest.pop(name) for name in [n for n in rest if n.startswith(start)]]
+        groups.append({"params": own, "scale": scale})
+    return [{"params": list(rest.values()), "scale": 1.0}, *groups]
 
 
 def set_bn_momentum(module: nn.Module, momentum: float | None) -> None:

@@ -143,6 +143,9 @@ class ImagePose(ImageModel):
 class ImageRoot(ImageModel):
     """Crops of people → where each one's root is. Subclasses implement `forward`."""
 
+    depth_layer: str
+    """How the names of the parameters begin that give the depth."""
+
     def forward(self, image_norm: Float[Tensor, "b 3 h w"], k: Float[Tensor, " b"]) -> Float[Tensor, "b 3"]:
         """Network input and the distance measure k → (x, y) in cells of the map, depth in the unit of k."""
         raise NotImplementedError

@@ -67,6 +67,7 @@ class RootNetNet(nn.Module):
 class RootNet(ImageRoot):
     """One person's root in a crop."""
 
+    depth_layer = "net.root.depth_layer."
     config: RootNetConfig
 
     def __init__(self, config: RootNetConfig) -> None:
