@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from poselift.data.datasets import dataset_clips
+from poselift.data.datasets import DataConfig, dataset_clips
 from poselift.models.base import Lifter
 from poselift.models.weights import load_model
 from poselift.structures import Clip
@@ -95,7 +95,7 @@ def main() -> None:
 
     rows, clips = [], {}
     for input in args.inputs:
-        clips[input] = dataset_clips(replace(recipe("linear-erd").data, path=args.data, input=input), "test")
+        clips[input] = dataset_clips(DataConfig(path=args.data, input=input), "test")
         for name in args.rows:
             plan = recipe(name)
             plan = replace(plan, data=replace(plan.data, path=args.data, input=input))

@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -47,7 +48,7 @@ def main() -> None:
         run = loop._Run(plan, out, options, Fabric(accelerator="cpu", devices=1), journal)
         lifter = run.model.train()
         assert isinstance(lifter, Lifter)
-        batch = run.batch(0)
+        batch: Any = run.batch(0)
         with torch.no_grad():
             kp_norm, _ = lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)
             target = lifter.standardize(batch.p_root)

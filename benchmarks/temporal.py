@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from poselift.data import cmu17
-from poselift.data.datasets import dataset_clips
+from poselift.data.datasets import DataConfig, dataset_clips
 from poselift.models.base import Lifter
 from poselift.models.predict import Refinement, lift_frames
 from poselift.models.weights import load_model, load_refiner
@@ -196,7 +196,7 @@ def main() -> None:
     if args.data is None:
         parser.error("--data is needed for the table")
     rows: list[dict[str, Any]] = []
-    clips = dataset_clips(replace(recipe("linear-erd").data, path=args.data, input=args.input), "test")
+    clips = dataset_clips(DataConfig(path=args.data, input=args.input), "test")
     for name in args.rows:
         model = name if name in READY else trained(name, args)
         if model is not None:

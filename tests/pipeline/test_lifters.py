@@ -8,6 +8,7 @@ import torch
 from flat_lifter import Flat, walking_clip
 from poselift.models.weights import load_model
 from poselift.pipeline import lifters
+from poselift.pipeline.demo import demo_clip
 from poselift.pipeline.lift import lift
 from poselift.pipeline.lifters import FEW_FRAMES, Lifters, choose_lifters
 
@@ -44,3 +45,18 @@ def test_each_track_is_lifted_as_it_would_be_alone():
         assert want is not None
         assert got.p_root is not None
         assert np.allclose(got.p_root, want, atol=1e-5)
+
+
+def test_sparse_detections_are_lifted_as_well_as_dense_ones():
+    """Every second frame without anybody: what is between is bridged before the frames around are asked."""
+    clip = demo_clip()[:120]
+    assert clip.p_root is not None
+    sparse = clip.confidence.copy()
+    sparse[1::2] = 0
+    off = []
+    for conf in (clip.confidence, sparse):
+        found = lift(clip.replace(conf=conf), camera=clip.camera).clips[0].p_root
+        assert found is not None
+        off.append(float(np.linalg.norm(found - clip.p_root, axis=-1).mean()))
+    assert off[0] < 0.045
+    assert off[1] < 1.1 * off[0]

@@ -208,6 +208,7 @@ def test_the_authors_version_learns_to_explain_keypoints() -> None:
     """Without the critic, against which a short run trembles, the reprojection falls to a fraction."""
     recipe = original()
     objective = recipe.objective.build(replace(recipe.model, width=128), recipe.data)  # type: ignore[arg-type]
+    assert isinstance(objective, RepNetObjective)
     objective.fit(torch.Generator().manual_seed(0))
     objective.enter(0, torch.device("cpu"), torch.Generator())
     optimizer, seen = torch.optim.Adam(objective.stages[0].parameters(), 1e-3), []

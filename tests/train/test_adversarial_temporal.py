@@ -124,7 +124,9 @@ def test_eval_takes_the_root_from_the_root_model(tmp_path: Path) -> None:
         for p in root.parameters():
             p.zero_()
     root.set_statistics(mean_root=torch.tensor((0.0, 0, 5.0)))
-    data = replace(small().data, validation_every=1)
+    data = small().data
+    assert isinstance(data, DataConfig)
+    data = replace(data, validation_every=1)
     report = evaluate(out / "model", data, split="validation", root_model=root)
     solved = evaluate(out / "model", data, split="validation")
     at = torch.cat([torch.from_numpy(c.root_cam) for c in dataset_clips(data, "validation") if c.root_cam is not None])

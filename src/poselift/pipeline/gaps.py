@@ -1,5 +1,5 @@
 """Gaps. Frames in which nobody was seen keep confidence 0 and get a pose between those of their neighbours; joints that
-are missing for a while are bridged for lifters that cannot be told that they are missing.
+are missing for a while are bridged for lifters of several frames.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ def lift_tracks(
     lifted get confidence 0 and, between two that can, a pose in between (bone by bone) and a root on the straight
     line; before the first and after the last they hold still. The root is that of the refined poses; with a lifter of
     several frames it is steadied over time as well (`place.steady_root`).
-    For a lifter of several frames that has no confidence input, missing joints are bridged in time (`gaps.bridge`).
+    For a lifter of several frames, frames without anybody are bridged in time (`gaps.bridge`), and single joints too if
+    it has no confidence input.
     """
     lifter = lifter.fold()
     stage = _Stage(lifter, tracks, surveys, cameras, refine, torch.device(device))
@@ -121,7 +122,7 @@ class _Stage:
     ) -> None:
         self.lifter, self.tracks, self.surveys, self.cameras = lifter, tracks, surveys, cameras
         self.refine, self.device = refine, device
-        self.bridged = not lifter.single_frame and not lifter.config.confidence
+        self.bridged = not lifter.single_frame
 
     def needs(self, owner: int, a: int, b: int) -> tuple[int, int]:
         """First and end of the frames of a track that the poses and roots of its frames a to b depend on."""
@@ -164,6 +165,9 @@ class _Stage:
         given, told = kp, conf
         if self.bridged:
             given, told = (torch.from_numpy(x) for x in bridge(kp.numpy(), conf.numpy()))
+            if self.lifter.config.confidence:  # such a lifter knows what to make of single joints
+                nobody = ~(conf > 0).any(-1)[:, None]
+                given, told = torch.where(nobody[..., None], given, kp), torch.where(nobody, told, conf)
         kp, conf, K, size, given, told = (x.to(self.device) for x in (kp, conf, K, size, given, told))
         with torch.inference_mode():
             of = Stretch(start=start, total=len(self.tracks[owners[0]])) if self.lifter.sequence else None

@@ -82,7 +82,7 @@ class Encoded(Supervised):
         joined = {name: torch.cat([getattr(p, name) for p in parts]) for name in parts[0].as_dict()}
         self.bank = EncodedBatch(**joined)
 
-    def batch(self, b: int, gen: Generator) -> EncodedBatch:  # type: ignore[override]
+    def batch(self, b: int, gen: Generator) -> Any:
         assert self.bank is not None
         index = torch.randint(len(self.bank), (b,), generator=gen).to(self.bank.kp_norm.device)
         return self.bank.part(index)
