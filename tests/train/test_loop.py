@@ -26,6 +26,7 @@ from poselift.train.adversarial import AdversarialConfig
 from poselift.train.adversarial_temporal import TemporalGANConfig
 from poselift.train.checkpoint import load_state, save_state
 from poselift.train.descent import DescentConfig
+from poselift.train.encoded import EncodedConfig
 from poselift.train.fitting import FittingConfig
 from poselift.train.loop import NotFiniteError, TrainOptions, train
 from poselift.train.objectives import Supervised, SupervisedConfig
@@ -235,17 +236,22 @@ def test_every_recipe_learns_on_the_packaged_sample(name: str, tmp_path: Path) -
         narrow["steps"] = 1
         weak = save_model(build_lifter(ResidualMLPConfig(width=16, hidden=16, blocks=1)), tmp_path / "lifter")
         recipe = replace(recipe, objective=replace(recipe.objective, lifter=str(weak), samples=2000))
+    if isinstance(recipe.objective, EncodedConfig):
+        recipe = replace(recipe, objective=replace(recipe.objective, samples=48))
     if isinstance(recipe.objective, AdversarialConfig):
         critic = replace(recipe.objective.critic, chain_width=64)
         recipe = replace(recipe, objective=replace(recipe.objective, critic=critic, critic_steps=2))
     if isinstance(recipe.objective, TemporalGANConfig):
         root = replace(recipe.objective.root, channels=16)
         recipe = replace(recipe, objective=replace(recipe.objective, root=root))
+    batch = 64 if recipe.data.frames == 1 else 8  # type: ignore[union-attr]
     recipe = replace(
         recipe,
         model=replace(recipe.model, **narrow),  # type: ignore[arg-type]
         data=replace(recipe.data, validation_every=100),
-        schedule=replace(recipe.schedule, steps=40, batch=64, warmup=5, validate_every=40, save_every=40, log_every=8),
+        schedule=replace(
+            recipe.schedule, steps=40, batch=batch, warmup=5, validate_every=40, save_every=40, log_every=8
+        ),
     )
     train(recipe, tmp_path / "run", QUIET)
     rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
