@@ -11,7 +11,6 @@ from poselift.errors import InputError
 from poselift.formats import WRITERS
 from poselift.pipeline.outputs import OUTPUTS, Caption, choose_outputs, write_output
 
-
 OF_KEYPOINTS = [name for name in OUTPUTS if name != "overlay"]  # which needs pictures: tests/pipeline/test_watch.py
 
 
