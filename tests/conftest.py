@@ -6,11 +6,14 @@ The import hook must be in place before anything of poselift is imported; `test_
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 os.environ.setdefault("COLUMNS", "200")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have it ignored by what they start in the background
 
 CHECKED = ("poselift",)
 """Packages whose annotated functions are checked on every call."""
