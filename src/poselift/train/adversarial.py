@@ -23,7 +23,7 @@ from poselift.models.base import Lifter
 from poselift.models.critics.repnet import RepNetCritic, RepNetCriticConfig
 from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
-from poselift.train.objectives import validation_clips
+from poselift.train.objectives import SingleStage, validation_clips
 from poselift.train.statistics import fit_statistics
 
 __all__ = ["AdversarialConfig", "AdversarialObjective"]
@@ -45,7 +45,7 @@ class AdversarialConfig:
     """Part of the frames whose performers are seen in 2D; the others' 3D is shown to the critic."""
 
 
-class AdversarialObjective:
+class AdversarialObjective(SingleStage):
     """An objective with an opponent (`train.opponent.Adversarial`).
 
     Subclasses set `generator`, the module whose weights are trained, and have `fake`, `losses` and, where the critic
@@ -54,7 +54,6 @@ class AdversarialObjective:
     """
 
     generator: nn.Module
-    model: nn.Module
 
     def __init__(self, config: AdversarialConfig, lifter: Lifter, data: DataConfig) -> None:
         if lifter.config.input_frame == "look_at":
@@ -89,13 +88,7 @@ class AdversarialObjective:
 
     def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
         self.opponent.to(device).train()
-        self.model.train()
-
-    def rate(self, stage: int) -> float | None:
-        return None
-
-    def batch(self, b: int, gen: Generator) -> Batch:
-        return self.source.batch(b, gen)
+        super().enter(stage, device, gen)
 
     # ------------------------------------------------------------------ a step
     def real(self, batch: Batch) -> Tensor:
@@ -104,10 +97,6 @@ class AdversarialObjective:
 
     def fake(self, batch: Batch) -> Tensor:
         """Poses (b, t_out, j, 3) of the generator, as the critic is to see them; no gradient is asked for."""
-        raise NotImplementedError
-
-    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """See `train.objectives.Objective`."""
         raise NotImplementedError
 
     def opponent_losses(self, opponent: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -132,18 +121,11 @@ class AdversarialObjective:
             return self.lifter.encode(batch.kp_img, batch.conf, batch.K, batch.size_wh)[0]
 
     # ------------------------------------------------------------------ validation and saving
-    def report(self, device: torch.device) -> Report:
-        self.model.eval()
-        try:
-            return evaluate_clips(self.lifter, self.validation, device=device)
-        finally:
-            self.model.train()
+    def score(self, device: torch.device) -> Report:
+        return evaluate_clips(self.lifter, self.validation, device=device)
 
     def result(self) -> nn.Module:
         return self.lifter
-
-    def beside(self) -> dict[str, nn.Module]:
-        return {}
 
     def card(self) -> dict[str, Any]:
         return {"supervision": "unpaired: 2D of some performers, 3D of others"}

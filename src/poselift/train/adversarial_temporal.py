@@ -99,12 +99,8 @@ class TemporalGANObjective(AdversarialObjective):
         return {"loss": loss, "reprojection": reprojection, "generator": convincing, "depth_m": root[..., 2].mean()}
 
     # ------------------------------------------------------------------ validation and saving
-    def report(self, device: torch.device) -> Report:
-        self.model.eval()
-        try:
-            return evaluate_clips(self.lifter, self.validation, device=device, root_model=self.root_model)
-        finally:
-            self.model.train()
+    def score(self, device: torch.device) -> Report:
+        return evaluate_clips(self.lifter, self.validation, device=device, root_model=self.root_model)
 
     def beside(self) -> dict[str, nn.Module]:
         return {"root": cast(nn.Module, self.root_model)}

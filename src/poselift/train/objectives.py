@@ -1,4 +1,4 @@
-"""What a run minimises: the table of objectives' protocol, and the supervised one.
+"""What a run minimises: the protocol of objectives, what those of one stage share, and the supervised one.
 
 An objective has the model, the data and the losses; the loop has steps, optimisers, saving and resuming. It may
 have several stages: modules that are trained one after the other, each with an optimiser of its own.
@@ -25,7 +25,7 @@ from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
 from poselift.train.statistics import fit_statistics
 
-__all__ = ["LossName", "Objective", "Progressive", "Supervised", "SupervisedConfig", "validation_clips"]
+__all__ = ["LossName", "Objective", "Progressive", "SingleStage", "Supervised", "SupervisedConfig", "validation_clips"]
 
 LossName = Literal["mse", "l1", "mpjpe"]
 
@@ -115,6 +115,53 @@ class Progressive(Protocol):
     part: float
 
 
+class SingleStage:
+    """What objectives of one model, trained in one stage, have in common. Subclasses set `model` and `source`, and have
+    `losses` and `score`; those that save a part of the model, or measure the training set, say so."""
+
+    model: nn.Module
+    source: Any
+
+    @property
+    def stages(self) -> Sequence[nn.Module]:
+        return (self.model,)
+
+    def fit(self, gen: Generator) -> None:
+        pass
+
+    def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
+        self.model.train()
+
+    def rate(self, stage: int) -> float | None:
+        return None
+
+    def batch(self, b: int, gen: Generator) -> Any:
+        return self.source.batch(b, gen)
+
+    def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def report(self, device: torch.device) -> Validation:
+        self.model.eval()
+        try:
+            return self.score(device)
+        finally:
+            self.model.train()
+
+    def score(self, device: torch.device) -> Validation:
+        """The report, of the model in eval mode."""
+        raise NotImplementedError
+
+    def result(self) -> nn.Module:
+        return self.model
+
+    def beside(self) -> dict[str, nn.Module]:
+        return {}
+
+    def card(self) -> dict[str, Any]:
+        return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig:
     """2D in, 3D truth known."""
@@ -140,8 +187,10 @@ class SupervisedConfig:
         return Supervised(self, model, data)
 
 
-class Supervised:
+class Supervised(SingleStage):
     """Loss between the lifted and the true root-relative pose, in the axes of the lifter's input frame."""
+
+    model: Lifter
 
     def __init__(self, config: SupervisedConfig, model: LifterConfig, data: DataConfig) -> None:
         if min(config.motion_intervals, default=1) < 1:
@@ -149,41 +198,15 @@ class Supervised:
                 field="objective motion_intervals", expected="numbers above 0", found=config.motion_intervals
             )
         self.config, self.data = config, data
-        self.model: Lifter = build_lifter(model)
+        self.model = build_lifter(model)
         self.source: BatchSource = dataset_source(data, "train")
         self.validation: list[Clip] = validation_clips(data, self.model)
-
-    @property
-    def stages(self) -> Sequence[nn.Module]:
-        return (self.model,)
 
     def fit(self, gen: Generator) -> None:
         fit_statistics(self.model, self.source, gen)
 
-    def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
-        self.model.train()
-
-    def rate(self, stage: int) -> float | None:
-        return None
-
-    def batch(self, b: int, gen: Generator) -> Batch:
-        return self.source.batch(b, gen)
-
-    def report(self, device: torch.device) -> Report:
-        self.model.eval()
-        try:
-            return evaluate_clips(self.model, self.validation, device=device, flip_average=self.config.flip_average)
-        finally:
-            self.model.train()
-
-    def result(self) -> nn.Module:
-        return self.model
-
-    def beside(self) -> dict[str, nn.Module]:
-        return {}
-
-    def card(self) -> dict[str, Any]:
-        return {}
+    def score(self, device: torch.device) -> Report:
+        return evaluate_clips(self.model, self.validation, device=device, flip_average=self.config.flip_average)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         return self.compare(network, *self.encode(batch))

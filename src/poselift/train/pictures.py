@@ -5,7 +5,6 @@ Both draw batches of crops from a picture set (`data.pictures`); whatever is var
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from poselift.models.images import IMAGE_POSES, IMAGE_ROOTS
 from poselift.models.images.base import CELL, ImageConfig, ImageModel, ImagePose, ImageRoot
 from poselift.models.kinds import build_model
 from poselift.models.weights import load_backbone
+from poselift.train.objectives import SingleStage
 
 __all__ = ["ImagePoseObjective", "ImagePoseObjectiveConfig", "ImageRootObjective", "ImageRootObjectiveConfig"]
 
@@ -78,7 +78,7 @@ class Figures:
         return {f"{k}/frame": v for k, v in self.values.items()}
 
 
-class _Pictures:
+class _Pictures(SingleStage):
     """What both objectives do; subclasses have `losses` and `errors`. Raises `InputError`."""
 
     model: ImageModel
@@ -91,10 +91,6 @@ class _Pictures:
         self.source: PictureSource = picture_source(data, "train")
         self.seen: PictureSource = picture_source(data, "validation")
 
-    @property
-    def stages(self) -> Sequence[nn.Module]:
-        return (self.model,)
-
     def fit(self, gen: Generator) -> None:
         """Nothing is measured; the backbone is put in. Raises `InputError` for one of another depth."""
         if self.settings.backbone is None:
@@ -106,12 +102,6 @@ class _Pictures:
             raise InputError(field="objective.backbone", expected=expected, found=found)
         own.load_state_dict({**own.state_dict(), **given.state_dict()})  # type: ignore[union-attr,operator]
 
-    def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
-        self.model.train()
-
-    def rate(self, stage: int) -> float | None:
-        return None
-
     def batch(self, b: int, gen: Generator) -> ImageBatch:
         return self._checked(self.source.batch(b, gen))
 
@@ -121,32 +111,22 @@ class _Pictures:
             raise InputError(field="model.size_hw", expected=f"{size}, that of the pictures", found=own)
         return batch
 
-    def report(self, device: torch.device) -> Figures:
+    def score(self, device: torch.device) -> Figures:
         """Means over the validation crops."""
         gen = torch.Generator().manual_seed(_VALIDATION_SEED)
         found: dict[str, list[Tensor]] = {}
-        self.model.eval()
-        try:
-            left = self.settings.validation
-            while left > 0:
-                batch = self._checked(self.seen.batch(min(left, _PORTION), gen)).to(device)
-                left -= _PORTION
-                with torch.no_grad():
-                    for name, values in self.errors(batch).items():
-                        found.setdefault(name, []).append(values.cpu())
-        finally:
-            self.model.train()
+        left = self.settings.validation
+        while left > 0:
+            batch = self._checked(self.seen.batch(min(left, _PORTION), gen)).to(device)
+            left -= _PORTION
+            with torch.no_grad():
+                for name, values in self.errors(batch).items():
+                    found.setdefault(name, []).append(values.cpu())
         return Figures({k: float(torch.cat(v).double().mean()) for k, v in found.items()})
 
     def errors(self, batch: ImageBatch) -> dict[str, Tensor]:
         """Figure → an error of each crop, or of what can be told."""
         raise NotImplementedError
-
-    def result(self) -> nn.Module:
-        return self.model
-
-    def beside(self) -> dict[str, nn.Module]:
-        return {}
 
     def card(self) -> dict[str, Any]:
         return {} if self.settings.backbone is None else {"backbone": self.settings.backbone}

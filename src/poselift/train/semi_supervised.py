@@ -12,7 +12,6 @@ those that are put behind the camera, are not compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +30,7 @@ from poselift.models.lifters import build_lifter
 from poselift.models.roots.trajectory import Trajectory, TrajectoryConfig
 from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
-from poselift.train.objectives import validation_clips
+from poselift.train.objectives import SingleStage, validation_clips
 from poselift.train.statistics import fit_statistics
 
 __all__ = ["SemiSupervised", "SemiSupervisedConfig"]
@@ -75,7 +74,7 @@ class _Both(nn.Module):
         return self.lifter(kp_norm), self.root(kp_ray)
 
 
-class SemiSupervised:
+class SemiSupervised(SingleStage):
     """Pose and trajectory from 3D where it is known, from reprojection and bone lengths where it is not.
 
     part: how much of the run is done, 0 to 1, told by the loop. Models are selected by the error of the poses on the
@@ -107,21 +106,8 @@ class SemiSupervised:
         self.source = PartlyLabelled.of(dataset_source(data, "train"), config.labelled, others=config.unlabelled)
         self.validation: list[Clip] = validation_clips(data, lifter)
 
-    @property
-    def stages(self) -> Sequence[nn.Module]:
-        return (self.model,)
-
     def fit(self, gen: Generator) -> None:
         fit_statistics(self.lifter, self.source.labelled, gen)
-
-    def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
-        self.model.train()
-
-    def rate(self, stage: int) -> float | None:
-        return None
-
-    def batch(self, b: int, gen: Generator) -> Batch:
-        return self.source.batch(b, gen)
 
     # ------------------------------------------------------------------ a step
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -164,12 +150,8 @@ class SemiSupervised:
         return mpjpe(shown, normalize_screen(kp, batch.size_wh), there)
 
     # ------------------------------------------------------------------ validation and saving
-    def report(self, device: torch.device) -> Report:
-        self.model.eval()
-        try:
-            return evaluate_clips(self.lifter, self.validation, device=device)
-        finally:
-            self.model.train()
+    def score(self, device: torch.device) -> Report:
+        return evaluate_clips(self.lifter, self.validation, device=device)
 
     def result(self) -> nn.Module:
         return self.lifter

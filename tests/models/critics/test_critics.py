@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from parity.fill import fill_state_dict
-from parity_vectors import description, vectors
+from parity_vectors import fill_as_published, vectors
 from poselift.errors import InputError
 from poselift.geometry.kcs import kcs
 from poselift.losses_adversarial import gradient_penalty
@@ -30,15 +29,12 @@ def whole(flat: torch.Tensor) -> torch.Tensor:
 
 
 def filled(name: str) -> Critic:
-    about = description(name)
     critic: Critic = (
         RepNetCritic(RepNetCriticConfig()) if "temporal" not in name else MotionCritic(MotionCriticConfig())
     )
     assert type(critic) is PARITY[name]
     net = critic.net
-    assert [(k, list(v.shape)) for k, v in net.state_dict().items()] == list(about["state_dict"].items())  # type: ignore[union-attr]
-    assert sum(p.numel() for p in net.parameters()) == about["parameters"]  # type: ignore[union-attr]
-    assert fill_state_dict(net) == pytest.approx(about["fill_checksum"], rel=1e-9)
+    fill_as_published(net, name)
     return critic.eval()
 
 

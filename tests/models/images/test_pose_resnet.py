@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from parity.fill import fill_state_dict
-from parity_vectors import description, vectors
+from parity_vectors import fill_as_published, vectors
 from poselift.errors import InputError
 from poselift.models.heatmaps import flip_heatmaps
 from poselift.models.images.pose_resnet import PoseResNet, PoseResNetConfig
@@ -20,20 +19,13 @@ deep = pytest.mark.parametrize("name", ["pose_resnet50", pytest.param("pose_resn
 def filled(name: str) -> PoseResNet:
     config = PoseResNetConfig.flavour_of("human36m", depth=int(name.removeprefix("pose_resnet")))  # type: ignore[arg-type]
     model = PoseResNet(config)
-    assert fill_state_dict(model.net) == pytest.approx(description(name)["fill_checksum"], rel=1e-12)
+    fill_as_published(model.net, name)
     return model.eval()
 
 
 @deep
-def test_published_names_and_parameters(name: str):
-    model, about = filled(name), description(name)
-    assert list(model.net.state_dict()) == list(about["state_dict"])
-    assert sum(p.numel() for p in model.parameters()) == about["parameters"]
-
-
-@deep
 def test_parity(name: str):
-    """Heatmaps, their mean with the mirrored picture's, and the joints read from it."""
+    """Parameter names, shapes and number, heatmaps, their mean with the mirrored picture's, and its joints."""
     model, v = filled(name), vectors(name)
     with torch.no_grad():
         heat = model(v["x0"])

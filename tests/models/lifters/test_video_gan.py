@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from parity.fill import fill_state_dict
-from parity_vectors import description, vectors
+from parity_vectors import fill_as_published, vectors
 from poselift.geometry.projection import screen_intrinsics
 from poselift.losses_adversarial import depth_weighted_reprojection
 from poselift.models.leaky import TemporalNet
@@ -19,10 +18,7 @@ from poselift.models.roots.video_gan import VideoGANRoot, VideoGANRootConfig
 
 
 def filled(model: Any, name: str) -> Any:
-    about, net = description(name), model.net
-    assert [(k, list(v.shape)) for k, v in net.state_dict().items()] == list(about["state_dict"].items())
-    assert sum(p.numel() for p in net.parameters()) == about["parameters"]
-    assert fill_state_dict(net) == pytest.approx(about["fill_checksum"], rel=1e-9)
+    fill_as_published(model.net, name)
     return model.eval()
 
 
