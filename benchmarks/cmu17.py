@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
 from poselift.train.loop import TrainOptions, train
 from poselift.train.recipes import recipe
+from timing import medians
 
 ROWS = ("linear-erd", "linear-original", "linear-pytorch", "linear-gluon")
 INPUTS = ("gt", "det")
@@ -39,14 +39,9 @@ def poses_per_second(lifter: Lifter, batch: int = 1024, repeats: int = 7) -> flo
     kp, conf = torch.rand(batch, 1, 17, 2) * 400 + 300, torch.ones(batch, 1, 17)
     K = torch.tensor([[1145.0, 0, 512], [0, 1145.0, 515], [0, 0, 1]]).expand(batch, 3, 3)
     size = torch.tensor([1000.0, 1002.0]).expand(batch, 2)
-    seconds = []
     with torch.no_grad():
-        for i in range(repeats + 2):
-            began = time.perf_counter()
-            lifter.lift(kp, conf, K, size)
-            if i >= 2:
-                seconds.append(time.perf_counter() - began)
-    return batch / statistics.median(seconds)
+        seconds = medians({"lift": lambda: lifter.lift(kp, conf, K, size)}, repeats, clock=time.perf_counter)
+    return batch / seconds["lift"]
 
 
 def row(name: str, model: Path | str, clips: dict[str, list[Clip]], input: str, *, flip: bool) -> dict[str, object]:

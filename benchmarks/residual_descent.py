@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from poselift.structures import Clip
 from poselift.train.evaluate import predictions, refined, report_on
 from poselift.train.loop import TrainOptions, train
 from poselift.train.recipes import Recipe, recipe
+from timing import medians
 
 LIFTERS = ("linear-erd", "lcn", "semgcn", "default")
 INPUTS = ("gt", "det")
@@ -109,16 +109,14 @@ def seconds_per_batch(lifter: Any, refiners: list[Any], batch: int = 1024, repea
     kp, conf = torch.rand(batch, 1, 17, 2) * 400 + 300, torch.ones(batch, 1, 17)
     K = torch.tensor([[1145.0, 0, 512], [0, 1145.0, 515], [0, 0, 1]]).expand(batch, 3, 3)
     size, at = torch.tensor([1000.0, 1002.0]).expand(batch, 2), torch.tensor([0.0, 0, 5]).expand(batch, 1, 3)
-    seconds = []
+
+    def run() -> None:
+        p = lifter.lift(kp, conf, K, size)
+        for refiner in refiners:
+            p = refiner.refine(kp, conf, p, at, K)
+
     with torch.no_grad():
-        for i in range(repeats + 2):
-            began = time.perf_counter()
-            p = lifter.lift(kp, conf, K, size)
-            for refiner in refiners:
-                p = refiner.refine(kp, conf, p, at, K)
-            if i >= 2:
-                seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
+        return medians({"run": run}, repeats, clock=time.perf_counter)["run"]
 
 
 def table(

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from poselift.train import loop
 from poselift.train.adversarial import AdversarialObjective
 from poselift.train.journal import Journal
 from poselift.train.recipes import Recipe, recipe
+from timing import medians
 
 
 def narrowed(plan: Recipe, width: int | None) -> Recipe:
@@ -61,7 +60,7 @@ def main() -> None:
         journal = Journal(out, plan, resume=False, tensorboard=False, quiet=True)
         run = loop._Run(plan, out, options, Fabric(accelerator="cpu", devices=1), journal)
         seconds = measured(run, args.batch, args.steps)
-    middle = {k: 1000 * statistics.median(v) for k, v in seconds.items()}
+    middle = {k: 1000 * v for k, v in seconds.items()}
     objective = run.objective
     assert isinstance(objective, AdversarialObjective)
     k = objective.opponent_steps
@@ -82,8 +81,8 @@ def main() -> None:
         args.out.write_text(json.dumps(result, indent=1))
 
 
-def measured(run: loop._Run, b: int, steps: int) -> dict[str, list[float]]:
-    """Processor seconds of each repetition of the whole step and of its bare parts."""
+def measured(run: loop._Run, b: int, steps: int) -> dict[str, float]:
+    """Median processor seconds of the whole step and of its bare parts."""
     objective, opponent = run.objective, run.opponent
     assert isinstance(objective, AdversarialObjective)
     assert opponent is not None
@@ -109,14 +108,7 @@ def measured(run: loop._Run, b: int, steps: int) -> dict[str, list[float]]:
         "critic": critic,
         "generator": generator,
     }
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for i in range(steps + 5):
-        for name, task in tasks.items():
-            began = time.process_time()
-            task()
-            if i >= 5:
-                seconds[name].append(time.process_time() - began)
-    return seconds
+    return medians(tasks, steps, warm_up=5)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from poselift.models.lifters.lcn import LCN, LCNConfig, LocallyConnected
 from poselift.models.lifters.semgcn import FLAVOURS, SemGCN, SemGCNConfig
+from timing import medians
 
 LIFTERS: dict[str, LCNConfig | SemGCNConfig] = {
     "SemGCN": FLAVOURS["erd"],
@@ -32,7 +31,6 @@ LIFTERS: dict[str, LCNConfig | SemGCNConfig] = {
     "LCN": LCNConfig(),
     "LCN tiled": LCNConfig(mask_layout="tiled"),
 }
-WARM_UP = 3
 
 
 def multiply_adds(net: nn.Module, x: Tensor) -> int:
@@ -68,18 +66,6 @@ def training_step(net: nn.Module, x: Tensor, target: Tensor, *, autocast: bool) 
     return step
 
 
-def medians(steps: dict[str, Callable[[], object]], n: int) -> dict[str, float]:
-    """Milliseconds of processor time of each."""
-    seconds: dict[str, list[float]] = {k: [] for k in steps}
-    for i in range(n + WARM_UP):
-        for name, step in steps.items():
-            began = time.process_time()
-            step()
-            if i >= WARM_UP:
-                seconds[name].append(time.process_time() - began)
-    return {k: 1000 * statistics.median(v) for k, v in seconds.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["SemGCN", "LCN"], choices=LIFTERS)
@@ -108,7 +94,7 @@ def main() -> None:
             for what, count in counts.items():
                 net = dense(count, inputs=joints * 2, outputs=joints * 3, dropout=config.dropout)
                 steps[what] = training_step(net, x.flatten(1), target.flatten(1), autocast=args.autocast)
-            middle = medians(steps, args.steps)
+            middle = {k: 1000 * s for k, s in medians(steps, args.steps, warm_up=3).items()}
             for what, count in counts.items():
                 precision, ours, theirs = "bf16" if args.autocast else "fp32", middle["ours"], middle[what]
                 row = {"lifter": name, "batch": batch, "precision": precision, "ours_ms": round(ours, 1), "with": what}

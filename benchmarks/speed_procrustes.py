@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.table import Table
 
 from poselift.geometry.rotations import random_matrix
 from poselift.metrics import p_mpjpe_mm
+from timing import medians
 
 
 def numpy_p_mpjpe_mm(pred: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -57,18 +57,6 @@ def poses(kind: str, n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]
     return pred.contiguous(), target
 
 
-def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turns after one warm-up each."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for i in range(repeats + 1):
-        for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            if i:
-                seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(s) for name, s in seconds.items()}
-
-
 def measure(n: int, repeats: int) -> dict[str, object]:
     """Times on good poses and the largest difference per kind of pose."""
     pred, target = poses("good", n)
@@ -83,7 +71,7 @@ def measure(n: int, repeats: int) -> dict[str, object]:
 
     runs: dict[str, Callable[[], object]] = {"numpy SVD": lambda: numpy_p_mpjpe_mm(pred.numpy(), target.numpy())}
     runs |= {f"poselift, {c} thread{'s'[: c > 1]}": ours(c) for c in sorted({1, threads})}
-    times = alternate(runs, repeats)
+    times = medians(runs, repeats, warm_up=1, clock=time.perf_counter)
     torch.set_num_threads(threads)
     base = times["numpy SVD"]
     difference = {}

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -25,8 +23,8 @@ from poselift.models.base import RootSource
 from poselift.models.kinds import build_model
 from poselift.models.refiners import REFINERS
 from poselift.train.recipes import recipe
+from timing import medians
 
-WARM_UP = 3
 SIZE = (1000.0, 1002.0)
 
 
@@ -38,18 +36,6 @@ def people(n: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     K = torch.tensor([[1145.0, 0, 512], [0, 1145, 515], [0, 0, 1]]).expand(n, 3, 3)
     kp = project(p + at[..., None, :] + 0.03 * torch.randn(p.shape, generator=g), K)
     return kp, torch.ones(n, 1, 17), p, at, K
-
-
-def medians(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Seconds of processor time of each."""
-    seconds: dict[str, list[float]] = {k: [] for k in work}
-    for i in range(repeats + WARM_UP):
-        for name, run in work.items():
-            began = time.process_time()
-            run()
-            if i >= WARM_UP:
-                seconds[name].append(time.process_time() - began)
-    return {k: statistics.median(v) for k, v in seconds.items()}
 
 
 @torch.inference_mode()
@@ -75,7 +61,7 @@ def main() -> None:
         for root in get_args(RootSource):
             work[f"{name}, {root}"] = lambda refiner=refiner, root=root: refiner.refine(*inputs, root=root)
             steps[f"{name}, {root}"] = refiner.config.steps
-    seconds = medians(work, args.repeats)
+    seconds = medians(work, args.repeats, warm_up=3)
     lifting = seconds.pop("lifter")
     print(f"{args.poses} poses; the linear lifter takes {1000 * lifting:.1f} ms\n")
     print("| refiner | root | steps | ms | ratio |\n|---|---|---|---|---|")

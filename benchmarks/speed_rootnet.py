@@ -10,28 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from poselift.models.images.rootnet import RootNet, RootNetConfig
-
-WARM_UP = 2
-
-
-def processor_ms(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of processor time of each, taking turns."""
-    seconds: dict[str, list[float]] = {k: [] for k in runs}
-    for i in range(repeats + WARM_UP):
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            if i >= WARM_UP:
-                seconds[name].append(time.process_time() - began)
-    return {k: 1000 * statistics.median(v) for k, v in seconds.items()}
+from timing import medians
 
 
 def main() -> None:
@@ -61,7 +45,7 @@ def main() -> None:
                 "backbone": lambda x=x: backbone(x),
                 "deconvolutions": lambda f=features: deconvolutions(f),
             }
-            ms = processor_ms(runs, args.repeats)
+            ms = {name: 1000 * s for name, s in medians(runs, args.repeats).items()}
             ratio = ms["rootnet"] / (ms["backbone"] + ms["deconvolutions"])
             rows.append(
                 {"depth": args.depth, "batch": batch, "side": args.side, "threads": args.threads, "ratio": ratio}

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,6 +21,7 @@ from poselift.models.lifters.temporal_conv import TemporalConv, TemporalConvConf
 from poselift.models.predict import lift_frames
 from poselift.models.streaming import CausalLifter
 from poselift.train.steps import set_bn_momentum
+from timing import medians
 
 WINDOWS = 16
 """How many windows are timed one by one, and how many make a batch."""
@@ -54,18 +52,6 @@ def multiply_adds(lifter: TemporalConv) -> tuple[int, int]:
         window += rows * layer
         per_frame += layer if i else 0
     return per_frame, window
-
-
-def medians(work: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Seconds of processor time of each."""
-    seconds: dict[str, list[float]] = {k: [] for k in work}
-    for i in range(repeats + 1):
-        for name, run in work.items():
-            began = time.process_time()
-            run()
-            if i:
-                seconds[name].append(time.process_time() - began)
-    return {k: statistics.median(v) for k, v in seconds.items()}
 
 
 def equal(what: str, got: Tensor, want: Tensor) -> float:
@@ -122,6 +108,7 @@ def main() -> None:
             "stream of many": lambda: [crowd.step(crowd_kp, crowd_conf, K[None], SIZE[None]) for _ in range(STEPS)],
         },
         args.repeats,
+        warm_up=1,
     )
     counts = {"windows": WINDOWS, "batch of windows": WINDOWS, "stream": STEPS, "stream of many": STEPS * args.people}
     ms = {k: 1000 * v / counts.get(k, n) for k, v in seconds.items()}

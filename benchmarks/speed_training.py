@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
 from dataclasses import replace
@@ -24,6 +23,7 @@ from poselift.models.base import Lifter
 from poselift.train import loop
 from poselift.train.journal import Journal
 from poselift.train.recipes import recipe
+from timing import medians
 
 
 def main() -> None:
@@ -63,14 +63,7 @@ def main() -> None:
             loss.backward()
             run.optimizer.step()
 
-        seconds: dict[str, list[float]] = {"ours": [], "bare": []}
-        for i in range(args.steps + 5):
-            for name, step in (("ours", ours), ("bare", bare)):
-                began = time.perf_counter()
-                step()
-                if i >= 5:
-                    seconds[name].append(time.perf_counter() - began)
-    middle = {k: statistics.median(v) for k, v in seconds.items()}
+        middle = medians({"ours": ours, "bare": bare}, args.steps, warm_up=5, clock=time.perf_counter)
     result = {
         "recipe": args.recipe, "input": args.input, "batch": args.batch, "threads": torch.get_num_threads(),
         "ours_ms": round(1000 * middle["ours"], 2), "bare_ms": round(1000 * middle["bare"], 2),

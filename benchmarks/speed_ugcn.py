@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,8 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from poselift.models.lifters.ugcn import UGCN, UGCNConfig
-
-WARM_UP = 3
+from timing import medians
 
 
 class Transcription:
@@ -72,18 +68,6 @@ class Transcription:
         return self.conv(F.relu(self.norm(h, "head.0")), "head.2", padding=2)
 
 
-def processor_ms(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of processor time of each, taking turns."""
-    seconds: dict[str, list[float]] = {k: [] for k in runs}
-    for i in range(repeats + WARM_UP):
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            if i >= WARM_UP:
-                seconds[name].append(time.process_time() - began)
-    return {k: 1000 * statistics.median(v) for k, v in seconds.items()}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 16, 64])
@@ -119,7 +103,7 @@ def main() -> None:
             difference = max(float((runs[k]() - want).abs().max()) for k in ("network", "folded"))
             if difference > 1e-5:
                 raise SystemExit(f"outputs differ by {difference:.1e} m")
-            ms = processor_ms(runs, args.repeats)
+            ms = {name: 1000 * s for name, s in medians(runs, args.repeats, warm_up=3).items()}
             row = {"batch": batch, "frames": args.frames, "threads": args.threads, "difference_m": difference}
             row |= {f"{k}_ms": v for k, v in ms.items()}
             row |= {f"{k}_ratio": ms["transcription"] / ms[k] for k in ("network", "folded")}

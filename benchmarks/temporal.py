@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from poselift.structures.smoothing import smooth
 from poselift.train.evaluate import predictions, refined, report_on
 from poselift.train.loop import TrainOptions, train
 from poselift.train.recipes import Recipe, recipe
+from timing import medians
 
 FIGURES = {
     "mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE", "n_mpjpe_mm": "N-MPJPE", "mpjve_mm": "MPJVE", "accel_mm": "accel.",
@@ -93,12 +93,9 @@ def frames_per_second(lifter: Lifter, clip: Clip, repeats: int = 5) -> float:
     kp, conf = torch.from_numpy(clip.kp_img[index]), torch.from_numpy(clip.confidence[index])
     assert clip.camera is not None
     K, size = torch.tensor(clip.camera.K, dtype=torch.float32)[None], torch.tensor([clip.camera.size_wh])
-    lifter, seconds = lifter.fold(), []
-    for i in range(repeats + 1):
-        began = time.perf_counter()
-        lift_frames(lifter, kp, conf, K, size.float())
-        seconds += [time.perf_counter() - began] * (i > 0)
-    return 1000 / statistics.median(seconds)
+    lifter = lifter.fold()
+    work = {"lift": lambda: lift_frames(lifter, kp, conf, K, size.float())}
+    return 1000 / medians(work, repeats, warm_up=1, clock=time.perf_counter)["lift"]
 
 
 def measured(name: str, row: Row, clips: list[Clip]) -> dict[str, Any]:
