@@ -1,6 +1,6 @@
 """What smoothing does to lifted detections: errors of pose, speed, acceleration and root, one row for each smoother.
 
-    python benchmarks/smoothing.py --data DIR [--model default]
+    python benchmarks/smoothing.py --data DIR [--model default-sequence]
 
 Validation motions of cmu17 with detector noise, each through one of its four cameras in turn, cameras known.
 """
@@ -19,11 +19,12 @@ from poselift.structures.smoothing import SMOOTHERS
 
 
 def errors_mm(found: Clip, true: Clip) -> np.ndarray:
-    """(4,) means over frames and joints: position, first and second difference (mm per frame), absolute root."""
+    """(5,) means over frames and joints: pose, its first and second difference (mm per frame), root, its first."""
     if found.p_root is None or true.p_root is None or found.root_cam is None or true.root_cam is None:
         raise ValueError("clips without poses")
     off = found.p_root - true.p_root
-    each = (off, np.diff(off, axis=0), np.diff(off, 2, axis=0), found.root_cam - true.root_cam)
+    root = found.root_cam - true.root_cam
+    each = (off, np.diff(off, axis=0), np.diff(off, 2, axis=0), root, np.diff(root, axis=0))
     return np.array([np.linalg.norm(x, axis=-1).mean() for x in each]) * 1000
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     lengths = np.array([len(clip) for clip in clips])
     model = load_model(args.model)
     print(f"{len(clips)} clips, {lengths.sum():,} frames")
-    print("| | MPJPE | MPJVE | acceleration | root |\n|---|---|---|---|---|")
+    print("| | MPJPE | MPJVE | acceleration | root | root, per frame |\n|---|---|---|---|---|---|")
     for name in (None, *SMOOTHERS):
         rows = [errors_mm(lift(c, model=model, camera=c.camera, smooth=name).clips[0], c) for c in clips]
         title = "as lifted" if name is None else f"`{name}`, {SMOOTHERS[name].hz:g} Hz"

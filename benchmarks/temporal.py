@@ -1,6 +1,7 @@
 """Lifters of sequences, and training with little or no paired 3D: trains what has no weights yet, evaluates all.
 
     python benchmarks/temporal.py --data DIR --out runs/temporal [--rows temporal-27 ugcn …] [--input det]
+    python benchmarks/temporal.py --data DIR --pieces                                                # how few frames do
     python benchmarks/temporal.py --picture docs/images/over_time.png --page out/side_by_side.html    # one clip
 
 Every row is `poselift train RECIPE` and `poselift eval` on the test performers; models are
@@ -173,6 +174,19 @@ def page(file: Path) -> None:
     write_page(people, file, truth=truth, title="Single frames, smoothed, and with the frames around", notes=notes)
 
 
+def pieces(data: str, lengths: tuple[int, ...] = (1, 2, 3, 5, 9, 27), apart: int = 97) -> str:
+    """MPJPE on pieces of validation clips (`det`), each lifted as if there were nothing else: a Markdown table."""
+    clips = dataset_clips(DataConfig(path=data, input="det"), "validation")[::7]
+    lines = ["| frames | default | default-sequence |", "|---|---|---|"]
+    lifters = [load_model(name) for name in ("default", "default-sequence")]
+    for n in lengths:
+        cut = [c[a : a + n] for c in clips for a in range(0, len(c) - n, apart)]
+        truth = np.concatenate([c.p_root for c in cut if c.p_root is not None])
+        off = [torch.cat(list(predictions(lifter, cut))).numpy() - truth for lifter in lifters]
+        lines.append(f"| {n} | " + " | ".join(f"{1000 * np.linalg.norm(x, axis=-1).mean():.1f}" for x in off) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder with cmu.npz and cmu_dance.npz")
@@ -182,6 +196,7 @@ def main() -> None:
     parser.add_argument("--only-done", action="store_true", help="leave out rows that are not trained yet")
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--pieces", action="store_true", help="print the error on pieces of few frames, and no table")
     parser.add_argument("--picture", type=Path, help="draw one clip's curves into this file, and no table")
     parser.add_argument("--page", type=Path, help="write the same clip, side by side, as a web page, and no table")
     args = parser.parse_args()
@@ -192,6 +207,9 @@ def main() -> None:
         return
     if args.data is None:
         parser.error("--data is needed for the table")
+    if args.pieces:
+        print(pieces(args.data))
+        return
     rows: list[dict[str, Any]] = []
     clips = dataset_clips(DataConfig(path=args.data, input=args.input), "test")
     for name in args.rows:

@@ -62,8 +62,7 @@ def steady_root(
 ) -> Float[np.ndarray, "t 3"]:
     """Roots (metres, camera axes) of consecutive frames without what trembles in them; unseen frames stay as they are.
 
-    The logarithm of the depth and the direction x/z, y/z are smoothed each by itself (`gaussian`). On validation
-    motions with detector-like noise: 77 → 59 mm, and 61 → 6 mm from frame to frame.
+    The logarithm of the depth and the direction x/z, y/z are smoothed each by itself (`gaussian`).
     """
     z = root_cam[:, 2:].astype(np.float64)
     weight = (seen & (z[:, 0] > 0)).astype(np.float64)[:, None]
