@@ -134,6 +134,7 @@ def test_a_run_of_a_version_with_fewer_fields_resumes(tmp_path: Path) -> None:
     written = json.loads((out / "recipe.json").read_text())
     for name in ("frames", "fps", "pad"):
         del written["data"][name]
+    del written["schedule"]["bn_momentum"], written["objective"]["motion_weight"]
     del written["data"]["wild"]["motion"], written["data"]["wild"]["noise"]["p_gap"]
     (out / "recipe.json").write_text(json.dumps(written))
     train(small(steps=4), out, replace(QUIET, resume=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ class Journal:
         except ValueError as error:
             raise InputError(file=file, expected="JSON", found=error) from None
         new = json.loads(written)
-        old["data"] = _completed(old.get("data"), json.loads(json.dumps(asdict(type(self.recipe.data)()))))
+        for part in ("model", "data", "objective", "schedule"):
+            old[part] = _completed(old.get(part), json.loads(json.dumps(_defaults(getattr(self.recipe, part)))))
         for key in sorted({*old, *new}):
             if old.get(key) != new.get(key):
                 field, was, now = _difference(key, old.get(key), new.get(key))
@@ -178,6 +179,17 @@ class Journal:
             self.progress.stop()
         if self.events is not None:
             self.events.close()
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """The fields of a dataclass that have one, at their defaults; nested dataclasses as dictionaries."""
+    found: dict[str, Any] = {}
+    for f in fields(config):
+        if f.default_factory is not MISSING:
+            found[f.name] = f.default_factory()
+        elif f.default is not MISSING:
+            found[f.name] = f.default
+    return {k: asdict(v) if is_dataclass(v) and not isinstance(v, type) else v for k, v in found.items()}
 
 
 def _completed(old: Any, default: Any) -> Any:

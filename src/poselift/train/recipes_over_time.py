@@ -49,7 +49,7 @@ def _ugcn(summary: str, motion: float) -> Recipe:
     """The U-shaped network on windows of 96 frames.
 
     Published: dropout 0.5, AdamW at 0.01 for 110 epochs of batches of 256 windows, which takes a GPU; so does this, a
-    fifth of it. On one processor core 2300 steps of 8 windows left it at 113 mm.
+    fifth of it.
     """
     return Recipe(
         summary=summary,
