@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,9 @@ def test_bad_pixels(
 OPTIONS: dict[str, tuple[list[str], str]] = {
     "detector": (["--detector", "mediapip"], "did you mean 'mediapipe'"),
     "no files": (["--detector", "rtmpose"], "--detector-files"),
+    "no model": (["--detector", "resnet"], "--detector-model DIR"),
+    "no model folder": (["--detector", "resnet", "--detector-model", "no/model"], "--detector-files"),
+    "a model for nothing": (["--detector-model", "no/model"], "takes a model"),
     "start": (["--start", "-2"], "start"),
     "start behind the end": (["--start", "99"], "which lasts"),
     "end before start": (["--start", "0.2", "--end", "0.1"], "end"),
@@ -170,6 +174,23 @@ def test_a_damaged_model_file(model: str, tmp_path: Path, capsys: pytest.Capture
         assert file in capsys.readouterr().err
         assert not out.exists()
         (folder / file).write_bytes(good)
+
+
+def test_joints_from_a_pose_resnet_in_given_boxes(model: str, tmp_path: Path):
+    from poselift.formats import read
+    from poselift.models.images.pose_resnet import PoseResNet, PoseResNetConfig
+    from poselift.models.weights import save_model
+
+    config = PoseResNetConfig(depth=18, size_hw=(64, 64), filters=(16, 16, 16), skeleton="mpii16")
+    save_model(PoseResNet(config), tmp_path / "resnet")
+    boxes = [{"image_id": i, "bbox": [10, 5, 30, 40], "score": 1.0} for i in range(2, 6)]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    argv = ["lift", str(write_video(tmp_path / "a.mp4", 6)), "-o", str(tmp_path / "out"), "--model", model]
+    argv += ["--detector", "resnet", "--detector-model", str(tmp_path / "resnet"), "--formats", "npz"]
+    assert main([*argv, "--detector-files", str(tmp_path / "boxes.json"), "--detector-flip"]) == 0
+    clips = read(tmp_path / "out" / "poses.npz")
+    assert {n for c in clips for n in c.frame_numbers.tolist()} <= {2, 3, 4, 5}
+    assert clips[0].meta["detector"] == "resnet"
 
 
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, name: str, expected: str) -> None:

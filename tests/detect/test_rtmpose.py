@@ -85,8 +85,8 @@ def test_people_are_followed_between_searches(folder: Path):
     detector = build_detector("rtmpose", DetectorOptions(files=folder, detect_every=3, device="cpu"))
     assert isinstance(detector, RTMPose)
     calls = []
-    find = detector.find
-    detector.find = lambda image: calls.append(1) or find(image)  # type: ignore[assignment]
+    find = detector.boxes.of
+    detector.boxes.of = lambda frame: calls.append(1) or find(frame)  # type: ignore[method-assign]
     seen = list(detector.detect(frames(*[image((40, 50))] * 7)))
     assert len(calls) == 3
     assert len(seen) == 7

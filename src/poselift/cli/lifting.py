@@ -70,9 +70,15 @@ class Lift:
     device: Name = None
     """cpu, cuda, cuda:1, mps; the first accelerator where nothing is said."""
     detector: Annotated[str, arg(metavar="NAME")] = "mediapipe"
-    """What finds people and 2D joints in pixels: mediapipe; rtmpose (your ONNX files); given (your keypoint file)."""
+    """What finds people and 2D joints in pixels: mediapipe; rtmpose (your ONNX files); resnet (a Pose ResNet of yours);
+    given (your keypoint file)."""
     detector_files: Annotated[Path | None, arg(metavar="DIR|FILE")] = None
-    """Folder with the detector's ONNX files (rtmpose), or the keypoint file of this video (given)."""
+    """Folder with the detector's ONNX files (rtmpose), the ONNX person detector or a JSON file of boxes (resnet), or
+    the keypoint file of this video (given)."""
+    detector_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
+    """Model that finds the joints (resnet): a folder of `poselift train pose-resnet` or `poselift import`, or hf:…"""
+    detector_flip: bool = False
+    """Average with the mirrored crop (resnet)."""
     max_people: Annotated[int | None, arg(metavar="N")] = None
     """At most so many people at once (mediapipe: 1 where nothing is said)."""
     start: Number = None
@@ -82,14 +88,15 @@ class Lift:
     every: Annotated[int, arg(metavar="N")] = 1
     """Use one frame in N."""
     detect_every: Annotated[int, arg(metavar="N")] = 1
-    """Look for people in one frame in N and follow them in between (rtmpose)."""
+    """Look for people in one frame in N and follow them in between (rtmpose, resnet)."""
 
     def run(self) -> None:
         from poselift.pipeline.lift import lift
         from poselift.pipeline.watch import VideoOptions
 
         video = VideoOptions(
-            detector=self.detector, detector_files=self.detector_files, max_people=self.max_people, start=self.start,
+            detector=self.detector, detector_files=self.detector_files, detector_model=self.detector_model,
+            detector_flip=self.detector_flip, max_people=self.max_people, start=self.start,
             end=self.end, every=self.every, detect_every=self.detect_every,
         )  # fmt: skip
 

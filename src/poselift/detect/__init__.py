@@ -40,6 +40,11 @@ DETECTORS: dict[str, DetectorEntry] = {
         summary="your ONNX files: RTMDet or YOLOX for people, RTMPose for joints; any number of people",
         licence="that of your files",
     ),
+    "resnet": DetectorEntry(
+        module=_HERE + "pose_resnet",
+        summary="a Pose ResNet that you trained or imported, in boxes from RTMDet, YOLOX (ONNX) or your box file",
+        licence="that of your files",
+    ),
     "given": DetectorEntry(
         module=_HERE + "given", summary="your own keypoint file for this video, in any known format", licence="yours"
     ),

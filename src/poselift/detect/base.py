@@ -60,14 +60,18 @@ class DetectorOptions:
 
     max_people: so many at once (None: as the detector likes), a hint for those that need it; detect_every: people are
     looked for in every n-th frame and followed in between, by detectors in two stages; files: a folder with its model
-    files, or the keypoint file of `given`; skeleton: joint layout where the files do not say it; every: of how many
-    frames of the recording one is used; say: called with a sentence before something takes long.
+    files, the keypoint file of `given`, or what finds people for a detector with a model; model: the model that finds
+    their joints, by name or folder, and flip_average whether it sees the mirrored crop, too; skeleton: joint layout
+    where the files do not say it; every: of how many frames of the recording one is used; say: called with a sentence
+    before something takes long.
     """
 
     max_people: int | None = None
     detect_every: int = 1
     device: str | None = None
     files: Path | None = None
+    model: str | None = None
+    flip_average: bool = False
     skeleton: str | None = None
     every: int = 1
     say: Callable[[str], None] | None = None
@@ -82,7 +86,21 @@ class DetectorOptions:
         """Raises `InputError` if `detect_every` is asked of a detector that has no separate search for people."""
         if self.detect_every != 1:
             found = f"{self.detect_every} with {name}, which decides by itself when to look anew"
-            raise InputError(field="detect_every", expected="1, or a detector in two stages (rtmpose)", found=found)
+            raise InputError(
+                field="detect_every", expected="1, or a detector in two stages (rtmpose, resnet)", found=found
+            )
+
+    def no_model(self, name: str) -> None:
+        """Raises `InputError` if a model or the mean with mirrored crops is asked of a detector without a choice."""
+        for field, asked in (("detector model", self.model), ("flip average", self.flip_average or None)):
+            if asked is not None:
+                raise InputError(field=field, expected="a detector that takes a model (resnet)", found=name)
+
+    def checked_layout(self, found: Skeleton, *, file: str | Path) -> Skeleton:
+        """`found`, the joints that a model gives. Raises `InputError` where the user says that they are others."""
+        if self.skeleton not in (None, found.name):
+            raise InputError(file=file, field="skeleton", expected=f"{found.name}, the model's", found=self.skeleton)
+        return found
 
 
 def box_around(kp_img: Float[np.ndarray, "j 2"], conf: Float[np.ndarray, " j"]) -> Float[np.ndarray, 4]:

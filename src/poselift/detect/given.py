@@ -19,6 +19,7 @@ __all__ = ["Given", "build"]
 def build(options: DetectorOptions) -> Given:
     """The people in the keypoint file `options.files`. Raises `InputError`."""
     options.one_stage("given")
+    options.no_model("given")
     if options.files is None:
         raise InputError(field="detector given", expected="--detector-files FILE with keypoints of the video")
     return Given(

@@ -29,6 +29,7 @@ UNSEEN = 0.2
 def build(options: DetectorOptions) -> MediaPipe:
     """The detector with its models, fetched on first use. Raises `InputError`, `MissingExtraError`."""
     options.one_stage("mediapipe")
+    options.no_model("mediapipe")
     return MediaPipe(landmarker_task(say=options.say), max_people=options.max_people or 1)
 
 

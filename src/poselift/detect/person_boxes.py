@@ -14,7 +14,10 @@ from jaxtyping import Float, Float32, UInt8
 from poselift.detect.onnx_session import OnnxModel, open_onnx
 from poselift.errors import InputError
 
-__all__ = ["PersonBoxes", "suppress"]
+__all__ = ["KINDS", "PersonBoxes", "suppress"]
+
+KINDS = ("rtmdet", "yolox")
+"""Words in the names of files that tell which of the two a network is."""
 
 _PAD = 114
 _RTMDET_MEAN = np.array((103.53, 116.28, 123.675), np.float32)
@@ -25,7 +28,7 @@ class PersonBoxes:
     """A person detector. The file's name says which of the two it is: their inputs are scaled differently."""
 
     def __init__(self, path: Path, device: str | None, *, least_score: float = 0.3, overlap: float = 0.45) -> None:
-        kinds = [kind for kind in ("rtmdet", "yolox") if kind in path.name.lower()]
+        kinds = [kind for kind in KINDS if kind in path.name.lower()]
         if len(kinds) != 1:
             raise InputError(file=path, expected="a name with rtmdet or yolox in it: their inputs differ")
         self.kind, self.least_score, self.overlap = kinds[0], least_score, overlap

@@ -1,32 +1,28 @@
 """Two stages from the user's ONNX files: boxes around people, then RTMPose (Jiang et al., 2023) in each of them.
 
 RTMPose gives two one-dimensional distributions per joint (SimCC, Li et al., ECCV 2022) at twice the resolution of its
-input; position = their maxima, confidence = the mean of the maxima's values. Between two searches for people
-(`detect_every`) a person's box is the one around the joints of the frame before.
+input; position = their maxima, confidence = the mean of the maxima's values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from poselift.detect.base import DetectorOptions, Person, box_around, without_doubles
+from poselift.detect.base import DetectorOptions, Person
+from poselift.detect.boxes import BoxSource, SearchedBoxes
 from poselift.detect.onnx_session import open_onnx
-from poselift.detect.person_boxes import PersonBoxes
+from poselift.detect.person_boxes import KINDS, PersonBoxes
+from poselift.detect.top_down import TopDown, people_in_boxes
 from poselift.errors import InputError
 from poselift.structures import skeleton
-from poselift.video import Frame
 
 __all__ = ["RTMPose", "build"]
 
 PADDING = 1.25
 """A box is made this much larger before its joints are looked for."""
-
-SURE = 0.3
-"""A person whose joints are less sure than this on average is not followed into the next frame."""
 
 _MEAN = np.array((123.675, 116.28, 103.53), np.float32)
 _STD = np.array((58.395, 57.12, 57.375), np.float32)
@@ -34,67 +30,51 @@ _STD = np.array((58.395, 57.12, 57.375), np.float32)
 
 def build(options: DetectorOptions) -> RTMPose:
     """The detector from a folder with two ONNX files: rtmdet*/yolox* and another. Raises `InputError`."""
+    options.no_model("rtmpose")
     folder = options.files
     if folder is None or not folder.is_dir():
         want = "--detector-files FOLDER with two ONNX files, one named rtmdet… or yolox…, one an RTMPose"
         raise InputError(field="detector rtmpose", expected=want, found="none" if folder is None else folder)
     files = sorted(folder.glob("*.onnx"))
-    finders = [f for f in files if any(k in f.name.lower() for k in ("rtmdet", "yolox"))]
+    finders = [f for f in files if any(k in f.name.lower() for k in KINDS)]
     poses = [f for f in files if f not in finders]
     if len(finders) != 1 or len(poses) != 1:
         found = ", ".join(f.name for f in files) or "no .onnx file"
         raise InputError(file=folder, expected="one rtmdet…/yolox….onnx and one RTMPose .onnx", found=found)
     return RTMPose(
-        PersonBoxes(finders[0], options.device), poses[0], layout=options.skeleton or "coco17", device=options.device,
+        SearchedBoxes(PersonBoxes(finders[0], options.device)),
+        poses[0],
+        layout=options.skeleton or "coco17",
+        device=options.device,
         detect_every=options.detect_every,
-    )  # fmt: skip
+    )
 
 
-class RTMPose:
+class RTMPose(TopDown):
     """`Detector` in two stages."""
 
     name = "rtmpose"
 
     def __init__(
         self,
-        find: PersonBoxes,
+        boxes: BoxSource,
         pose: Path,
         *,
         layout: str = "coco17",
         device: str | None = None,
         detect_every: int = 1,
     ) -> None:
-        self.skeleton = skeleton(layout)
-        self.find, self.every = find, detect_every
+        super().__init__(boxes, skeleton(layout), detect_every=detect_every)
         self.model = open_onnx(pose, device)
         if len(self.model.outputs) < 2:
             want = "two outputs, simcc_x and simcc_y"
             raise InputError(file=pose, field="output", expected=want, found=", ".join(self.model.outputs))
-        self.notes = (f"2D joints: {find.model.path.stem} finds people, {pose.stem} their {layout} joints.",)
-
-    def close(self) -> None:
-        pass
-
-    def detect(self, frames: Iterable[Frame], *, still: bool = False) -> Iterator[list[Person]]:
-        """See `Detector.detect`."""
-        followed: list[Person] = []
-        for i, frame in enumerate(frames):
-            if still or i % self.every == 0 or not followed:
-                found = self.find(frame.image)
-                boxes, scores = found[:, :4], found[:, 4]
-            else:
-                boxes = np.stack([p.box for p in followed]).astype(np.float64)
-                scores = np.array([p.score for p in followed])
-            people = self.poses(frame.image, boxes, scores)
-            followed = [p for p in people if p.conf.mean() >= SURE]
-            yield without_doubles(people)
+        self.notes = (f"2D joints: {boxes.name} finds people, {pose.stem} their {layout} joints.",)
 
     def poses(
         self, image: UInt8[np.ndarray, "h w 3"], boxes: Float[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"]
     ) -> list[Person]:
         """The joints of the people in some boxes (x0, y0, x1, y1 in pixels). Raises `InputError`."""
-        if not len(boxes):
-            return []
         w, h = self.model.size_wh
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         wide = PADDING * np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
@@ -110,13 +90,7 @@ class RTMPose:
         at = np.stack([along_x.argmax(-1) * (w / along_x.shape[2]), along_y.argmax(-1) * (h / along_y.shape[2])], -1)
         conf = np.clip((along_x.max(-1) + along_y.max(-1)) / 2, 0, 1).astype(np.float32)
         kp = (at * scale[:, None, None] + corner[:, None]).astype(np.float32)
-        limits = np.array([image.shape[1], image.shape[0]]) - 0.5
-        conf[((kp < -0.5) | (kp > limits)).any(-1)] = 0  # outside the picture: a guess
-        return [
-            Person(kp_img=k, conf=c, box=box_around(k, c), score=float(s))
-            for k, c, s in zip(kp, conf, scores, strict=True)
-            if (c > 0).any()
-        ]
+        return people_in_boxes(kp, conf, scores, image)
 
 
 def _patch(

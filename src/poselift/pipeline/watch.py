@@ -37,13 +37,16 @@ Progress = Callable[[int, int | None, str], None]
 class VideoOptions:
     """How videos and pictures are looked at.
 
-    detector: a name in `DETECTORS`, or a Detector; detector_files: its files, where it needs any; max_people: at most
-    so many at once; start, end: seconds; every: use one frame in so many; detect_every: look for people in one frame
-    of so many and follow them in between (detectors in two stages).
+    detector: a name in `DETECTORS`, or a Detector; detector_files: its files, where it needs any; detector_model: the
+    model that it uses, where there is a choice, and detector_flip: on mirrored crops, too; max_people: at most so many
+    at once; start, end: seconds; every: use one frame in so many; detect_every: look for people in one frame of so
+    many and follow them in between (detectors in two stages).
     """
 
     detector: str | Detector = "mediapipe"
     detector_files: Path | None = None
+    detector_model: str | None = None
+    detector_flip: bool = False
     max_people: int | None = None
     start: float | None = None
     end: float | None = None
@@ -53,7 +56,10 @@ class VideoOptions:
     def refuse(self) -> None:
         """Raises `InputError` if anything is asked that only pixels could answer."""
         plain = VideoOptions()
-        for name in ("start", "end", "every", "detect_every", "max_people", "detector_files", "detector"):
+        for name in (
+            "start", "end", "every", "detect_every", "max_people", "detector_files", "detector_model", "detector_flip",
+            "detector",
+        ):  # fmt: skip
             if getattr(self, name) != getattr(plain, name):
                 want = "a video or pictures as input"
                 raise InputError(field=name, expected=want, found="keypoints, which are lifted as they are")
@@ -118,7 +124,7 @@ def watch(
 def _built(options: VideoOptions, known: ReadOptions, device: str | None, progress: Progress | None) -> Detector:
     asked = DetectorOptions(
         max_people=options.max_people, detect_every=options.detect_every, device=device, files=options.detector_files,
-        skeleton=known.skeleton, every=options.every,
+        model=options.detector_model, flip_average=options.detector_flip, skeleton=known.skeleton, every=options.every,
         say=None if progress is None else lambda text: progress(0, None, text),
     )  # fmt: skip
     return build_detector(str(options.detector), asked)

@@ -10,12 +10,12 @@ from poselift.data.annotations.base import (
     AnnotationOptions,
     AnnotationSet,
     AnnotationSource,
-    FoundBox,
 )
 from poselift.data.annotations.human36m import read_human36m
 from poselift.data.annotations.plain import read_mpii, read_mscoco, read_own
 from poselift.data.annotations.spatial import read_muco, read_mupots, read_pw3d
 from poselift.errors import InputError, unknown_name
+from poselift.formats.rootnet import FoundBox
 
 __all__ = [
     "ANNOTATIONS", "AnnotatedPerson", "AnnotatedPicture", "AnnotationOptions", "AnnotationSet", "AnnotationSource",

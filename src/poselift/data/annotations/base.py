@@ -13,11 +13,12 @@ from typing import Any, Literal
 import numpy as np
 
 from poselift.errors import InputError
+from poselift.formats.rootnet import FoundBox
 from poselift.structures import Skeleton
 
 __all__ = [
     "DEFAULT_FOCAL", "AnnotatedPerson", "AnnotatedPicture", "AnnotationOptions", "AnnotationSet", "AnnotationSource",
-    "FoundBox", "default_K", "intrinsics",
+    "default_K", "intrinsics",
 ]  # fmt: skip
 
 DEFAULT_FOCAL = 1500.0
@@ -38,14 +39,6 @@ class AnnotatedPerson:
     id: int | str | None = None
     valid: bool = True
     """False for people whom the set annotates but leaves out of its figures."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FoundBox:
-    """A box that a detector found, not extended: box_xywh (4,) pixels, score."""
-
-    box_xywh: np.ndarray
-    score: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

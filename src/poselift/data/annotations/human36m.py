@@ -18,9 +18,10 @@ from poselift.data.annotations.base import (
     AnnotationSet,
     intrinsics,
 )
-from poselift.data.annotations.layout import Layout, annotation_set, flags, load_layout, member, numbers
+from poselift.data.annotations.layout import Layout, annotation_set, flags, load_layout, member
 from poselift.data.annotations.spatial import box_file, seen_by
 from poselift.errors import InputError
+from poselift.formats.rootnet import numbers
 from poselift.storage.text import load_json
 from poselift.structures import skeleton
 

@@ -12,24 +12,11 @@ import numpy as np
 
 from poselift.data.annotations.base import AnnotatedPicture, AnnotationSet, intrinsics
 from poselift.errors import InputError
+from poselift.formats.rootnet import numbers
 from poselift.storage.text import load_json
 from poselift.structures import Skeleton
 
-__all__ = ["Layout", "annotation_set", "flags", "load_layout", "member", "numbers", "usable_box"]
-
-
-def numbers(value: Any, shape: tuple[int, ...], *, file: Path, field: str) -> np.ndarray:
-    """Finite numbers of that shape (a flat list fits, too). Raises `InputError`."""
-    try:
-        a = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        a = np.full(0, np.nan)
-    if a.size != int(np.prod(shape)):
-        found = type(value).__name__ if not isinstance(value, list) else f"{a.size or 'other things'}"
-        raise InputError(file=file, field=field, expected=f"{' x '.join(map(str, shape))} numbers", found=found)
-    if not np.isfinite(a).all():
-        raise InputError(file=file, field=field, expected="finite numbers", found="NaN or infinite")
-    return a.reshape(shape)
+__all__ = ["Layout", "annotation_set", "flags", "load_layout", "member", "usable_box"]
 
 
 def member(entry: dict[str, Any], key: str, *, file: Path, field: str) -> Any:

@@ -14,9 +14,9 @@ from poselift.data.annotations.base import (
     AnnotationSet,
     default_K,
 )
-from poselift.data.annotations.files import read_boxes
-from poselift.data.annotations.layout import Layout, annotation_set, flags, load_layout, member, numbers
+from poselift.data.annotations.layout import Layout, annotation_set, flags, load_layout, member
 from poselift.errors import InputError
+from poselift.formats.rootnet import numbers, read_boxes
 from poselift.structures import Skeleton, skeleton
 
 __all__ = ["read_mpii", "read_mscoco", "read_own"]

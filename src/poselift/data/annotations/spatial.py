@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from poselift.data.annotations.base import AnnotatedPerson, AnnotatedPicture, AnnotationOptions, AnnotationSet, FoundBox
-from poselift.data.annotations.files import read_boxes
-from poselift.data.annotations.layout import Layout, annotation_set, flags, load_layout, member, numbers
+from poselift.data.annotations.base import AnnotatedPerson, AnnotatedPicture, AnnotationOptions, AnnotationSet
+from poselift.data.annotations.layout import Layout, annotation_set, flags, load_layout, member
 from poselift.errors import InputError
+from poselift.formats.rootnet import FoundBox, numbers, read_boxes
 from poselift.structures import skeleton
 
 __all__ = ["far_enough", "read_muco", "read_mupots", "read_pw3d"]

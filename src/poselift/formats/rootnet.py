@@ -16,16 +16,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from poselift.data.annotations.base import FoundBox
-from poselift.data.annotations.layout import numbers
 from poselift.errors import InputError
 from poselift.storage.atomic import write_aside
 from poselift.storage.text import load_json
 
-__all__ = ["FoundRoot", "read_boxes", "read_roots", "write_boxes", "write_roots"]
+__all__ = ["FoundBox", "FoundRoot", "numbers", "read_boxes", "read_roots", "write_boxes", "write_roots"]
 
 PERSON = 1
 """COCO's category of people; others are left out."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoundBox:
+    """A box that a detector found, not extended: box_xywh (4,) pixels, score."""
+
+    box_xywh: np.ndarray
+    score: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +43,20 @@ class FoundRoot:
     box_xywh: np.ndarray
     score: float = 1.0
     ann_id: int | str | None = None
+
+
+def numbers(value: Any, shape: tuple[int, ...], *, file: Path, field: str) -> np.ndarray:
+    """Finite numbers of that shape (a flat list fits, too). Raises `InputError`."""
+    try:
+        a = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        a = np.full(0, np.nan)
+    if a.size != int(np.prod(shape)):
+        found = type(value).__name__ if not isinstance(value, list) else f"{a.size or 'other things'}"
+        raise InputError(file=file, field=field, expected=f"{' x '.join(map(str, shape))} numbers", found=found)
+    if not np.isfinite(a).all():
+        raise InputError(file=file, field=field, expected="finite numbers", found="NaN or infinite")
+    return a.reshape(shape)
 
 
 def _entries(path: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poselift.data.annotations.base import FoundBox
-from poselift.data.annotations.files import FoundRoot, read_boxes, read_roots, write_boxes, write_roots
 from poselift.errors import InputError
+from poselift.formats.rootnet import FoundBox, FoundRoot, read_boxes, read_roots, write_boxes, write_roots
 
 
 def test_boxes_come_back_in_their_order(tmp_path: Path) -> None:
