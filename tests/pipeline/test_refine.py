@@ -345,10 +345,6 @@ REFUSED: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
         },
         "root model: expected poses of h36m16",
     ),
-    "a root model alone": (
-        lambda f: {"root_model": save_model(PelvisRegressor(PelvisRegressorConfig(width=8)), f / "p")},
-        "root model: expected a refiner",
-    ),
 }
 
 

@@ -42,7 +42,7 @@ class Lift:
     refine: Chain = ()
     """Refiner that corrects the lifted poses: a name, a folder, or a Hugging Face repository; given again, the next."""
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
-    """Model that tells a refiner where the person stands (solved by least squares otherwise)."""
+    """Model that tells a refiner where the person stands, or says so itself where there is none (solved otherwise)."""
     smooth: Name = None
     """Smooth the result over time: savgol, gaussian (no lag), one_euro (causal)."""
     smooth_hz: Number = None

@@ -99,8 +99,9 @@ class Eval:
         from poselift.data.datasets import DataConfig, dataset
         from poselift.metrics.tables import VIEWS, rich_table
         from poselift.models.devices import find_device
-        from poselift.models.weights import load_model, load_root
-        from poselift.pipeline.refine import choose_refinement, model_name
+        from poselift.models.weights import load_model
+        from poselift.pipeline.locate import choose_root
+        from poselift.pipeline.refine import choose_refinement
         from poselift.train.evaluate import evaluate, save_report
 
         dataset(self.data)
@@ -115,20 +116,18 @@ class Eval:
         )  # fmt: skip
         device = find_device(self.device)
         lifter = load_model(self.model, device=device)
-        root_model = load_root(self.root_model, device=device) if self.root_model is not None else None
-        alone = root_model is not None and not self.refine
-        if alone and getattr(root_model, "skeleton", lifter.skeleton) != lifter.skeleton:
-            raise InputError(field="root model", expected=f"one of {lifter.skeleton.name}", found="another skeleton")
+        placing = None if self.root_model is None or self.refine else choose_root(self.root_model, lifter, device)
         refining = choose_refinement(
-            self.refine, None if alone else root_model, lifter=lifter, source=self.model, device=device,
+            self.refine, None if placing else self.root_model, lifter=lifter, source=self.model, device=device,
             root=self.root, truth=True,
         )  # fmt: skip
         report = evaluate(
             lifter, config, split=self.split, every=self.every, device=str(device), flip_average=self.flip_average,
-            refinement=None if refining is None else refining.refinement, root_model=root_model if alone else None,
+            refinement=None if refining is None else refining.refinement,
+            root_model=None if placing is None else placing.model,
         )  # fmt: skip
-        if alone:
-            report.about["root"] = model_name(str(self.root_model))
+        if placing is not None:
+            report.about["root"] = placing.name
         if refining is not None:
             report.about |= refining.meta
         if self.out is not None:

@@ -14,6 +14,7 @@ from poselift.models.base import Lifter, RootModel
 from poselift.models.devices import find_device
 from poselift.pipeline.intrinsics import CameraOptions
 from poselift.pipeline.lifters import AUTO, SEQUENCES, choose_lifters
+from poselift.pipeline.locate import PLACED, choose_root
 from poselift.pipeline.outputs import choose_outputs
 from poselift.pipeline.pictures import check_pictures
 from poselift.pipeline.plant import PLANTED, PlantFeet
@@ -62,7 +63,8 @@ def lift(
     video: how pixels are looked at. out: folder for the files, None for none.
     model: a name of `list_models`, a model folder, a Hub name, or a Lifter; "auto" is the embedded default of sequences
     or of single pictures, whichever fits (`pipeline.lifters`). refine: a refiner of its poses, likewise,
-    or several, one after the other; root_model: gives them the root, which is solved for otherwise. smooth: a name in
+    or several, one after the other; root_model: gives them the root,
+    which is solved for otherwise; without a refiner it says where people stand. smooth: a name in
     `SMOOTHERS`, applied to what these give; smooth_hz: its cut-off, if not its own; plant_feet: feet that
     stand do not slide (`pipeline.plant`), after that. skeleton, format, fps: what the
     input is, where it does not say it. camera, or focal (pixels), or fov (degrees across the larger image side), and
@@ -96,7 +98,9 @@ def lift(
         target = find_device(device)
         lifters = choose_lifters(model, target)
         lifter, known = lifters.sequences, SEQUENCES if model == AUTO else model
-        refining = choose_refinement(refine, root_model, lifter=lifter, source=known, device=target)
+        placing = None if root_model is None or refine else choose_root(root_model, lifter, target)
+        given = None if placing else root_model
+        refining = choose_refinement(refine, given, lifter=lifter, source=known, device=target)
     seen = None
     if pixels and isinstance(input, (str, Path)):
         seen = watch(input, video or VideoOptions(), options, device=device, progress=progress)
@@ -109,7 +113,7 @@ def lift(
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
     sources = seen.sources if seen else None
-    run = Run(scenes, lifters, refining, smoothing, planting, target, batch, progress, result, sources)
+    run = Run(scenes, lifters, refining, placing, smoothing, planting, target, batch, progress, result, sources)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]
     else:
@@ -151,7 +155,7 @@ def _tracks(
 ) -> tuple[Sequence[Track], bool]:
     """The people of the input in the model's skeleton, and whether they are in a temporary file (tried if `store`)."""
 
-    stale = {*REFINED, SMOOTHED, PLANTED} | (set() if options.fps is None else {"assumed_fps"})
+    stale = {*REFINED, PLACED, SMOOTHED, PLANTED} | (set() if options.fps is None else {"assumed_fps"})
 
     def ready(clip: Clip) -> Clip:
         meta = {k: v for k, v in clip.meta.items() if k not in stale}

@@ -13,6 +13,7 @@ import torch
 
 from poselift.formats.write_npz import open_poses
 from poselift.pipeline.lifters import Lifters
+from poselift.pipeline.locate import Placing
 from poselift.pipeline.outputs import OUTPUTS, Caption, write_output
 from poselift.pipeline.plant import PlantFeet
 from poselift.pipeline.refine import Refining
@@ -58,6 +59,7 @@ class Run:
         scenes: Sequence[Scene],
         lifters: Lifters,
         refining: Refining | None,
+        placing: Placing | None,
         smoothing: Smoothing | None,
         planting: PlantFeet | None,
         device: torch.device,
@@ -67,7 +69,7 @@ class Run:
         sources: Mapping[str, FrameSource] | None = None,
     ) -> None:
         self.scenes, self.lifters, self.refining, self.device = scenes, lifters, refining, device
-        self.smoothing, self.planting = smoothing, planting
+        self.placing, self.smoothing, self.planting = placing, smoothing, planting
         self.batch, self.progress, self.result = batch, progress, result
         self.sources = sources or {}
         self.total, self.done = sum(s.frames for s in scenes), 0
@@ -77,7 +79,8 @@ class Run:
         """Lifted slices of the scene's tracks, in order, with what was assumed in their meta."""
         cameras = [scene.camera.camera] * len(scene.tracks)
         said = {"assumed_focal": True} if scene.camera.assumed_focal else {}
-        said |= {} if self.refining is None else self.refining.meta
+        for stage in (self.refining, self.placing):
+            said |= {} if stage is None else stage.meta
         for lifter, a, b in self.lifters.groups(scene.tracks):
             for i, clip in lift_tracks(
                 lifter,
@@ -85,6 +88,7 @@ class Run:
                 scene.surveys[a:b],
                 cameras[a:b],
                 refine=self.refining,
+                root_model=None if self.placing is None else self.placing.model,
                 batch=self.batch,
                 device=self.device,
             ):
@@ -130,9 +134,10 @@ class Run:
                 self.result.files[_key(scene, name)] = write_output(name, clips, folder, caption)
 
     def refined(self) -> list[str]:
-        """Notes about refiner, smoothing and planted feet, if there are any."""
+        """Notes about refiner, root model, smoothing and planted feet, if there are any."""
         refiner = [] if self.refining is None else self.refining.all_notes()
-        return [*refiner, *(stage.note for stage in (self.smoothing, self.planting) if stage is not None)]
+        stages = (self.placing, self.smoothing, self.planting)
+        return [*refiner, *(stage.note for stage in stages if stage is not None)]
 
     def notes(self) -> list[str]:
         """What was found and assumed, and what the numbers mean, for people."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from poselift.errors import InputError
 from poselift.geometry.projection import undistort
-from poselift.models.base import Lifter, Stretch
+from poselift.models.base import Lifter, RootModel, Stretch
 from poselift.models.predict import lift_frames
 from poselift.pipeline.gaps import BRIDGE, between, bridge, neighbours
 from poselift.pipeline.place import place_root, steady_reach, steady_root
@@ -82,6 +82,7 @@ def lift_tracks(
     cameras: Sequence[Camera],
     *,
     refine: Refine | None = None,
+    root_model: RootModel | None = None,
     batch: int = 4096,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[int, Clip]]:
@@ -89,13 +90,12 @@ def lift_tracks(
 
     Clips must have the lifter's skeleton; every track needs a frame that can be lifted. Frames that cannot be
     lifted get confidence 0 and, between two that can, a pose in between (bone by bone) and a root on the straight
-    line; before the first and after the last they hold still. The root is that of the refined poses; with a lifter of
-    several frames it is steadied over time as well (`place.steady_root`).
-    For a lifter of several frames, frames without anybody are bridged in time (`gaps.bridge`), and single joints too if
-    it has no confidence input.
+    line; before the first and after the last they hold still. The root is that of the refined poses, or the root
+    model's; with a lifter of several frames it is steadied over time as well (`place.steady_root`).
+    For lifters and root models of several frames, frames without anybody are bridged in time (`gaps.bridge`), and
+    single joints too if the lifter has no confidence input.
     """
-    lifter = lifter.fold()
-    stage = _Stage(lifter, tracks, surveys, cameras, refine, torch.device(device))
+    stage = _Stage(lifter.fold(), tracks, surveys, cameras, refine, root_model, torch.device(device))
     waiting: list[_Segment] = []
     frames = 0
     for owner, track in enumerate(tracks):
@@ -104,7 +104,7 @@ def lift_tracks(
             start, stop = stage.needs(owner, a, b)
             waiting.append(_Segment(owner, a, b, a - start, track[start:stop]))
             frames += b - a
-            if frames >= batch or not lifter.single_frame:
+            if frames >= batch or stage.over_time:
                 yield from stage.run(waiting)
                 waiting, frames = [], 0
     yield from stage.run(waiting)
@@ -118,11 +118,14 @@ class _Stage:
         surveys: Sequence[Survey],
         cameras: Sequence[Camera],
         refine: Refine | None,
+        root_model: RootModel | None,
         device: torch.device,
     ) -> None:
         self.lifter, self.tracks, self.surveys, self.cameras = lifter, tracks, surveys, cameras
-        self.refine, self.device = refine, device
-        self.bridged = not lifter.single_frame
+        self.refine, self.root_model, self.device = refine, root_model, device
+        self.reach = getattr(root_model, "receptive_field", 1) - 1
+        """Frames that the root model may look at, before and after."""
+        self.over_time = self.reach > 0 or not lifter.single_frame
 
     def needs(self, owner: int, a: int, b: int) -> tuple[int, int]:
         """First and end of the frames of a track that the poses and roots of its frames a to b depend on."""
@@ -131,8 +134,8 @@ class _Stage:
         if not self.lifter.single_frame:
             reach = steady_reach(track[:1].fps)
             a, b = max(0, a - reach), min(total, b + reach)
-        start, stop = self.lifter.needs(a, b, total)
-        return (max(0, start - BRIDGE), min(total, stop + BRIDGE)) if self.bridged else (start, stop)
+        start, stop = self.lifter.needs(max(0, a - self.reach), min(total, b + self.reach), total)
+        return (max(0, start - BRIDGE), min(total, stop + BRIDGE)) if self.over_time else (start, stop)
 
     def run(self, segments: Sequence[_Segment]) -> Iterator[tuple[int, Clip]]:
         if not segments:
@@ -149,7 +152,7 @@ class _Stage:
     def poses(self, clips: Sequence[Clip], owners: Sequence[int], start: int) -> tuple[np.ndarray, np.ndarray]:
         """p_root (n, j, 3) and root_cam (n, 3) of all frames of some clips; meaningless where nobody was seen.
 
-        start: where in its track the first clip begins; but for lifters of single frames it is the only one.
+        start: where in its track the first clip begins; where several frames are looked at it is the only one.
         """
         lengths = torch.tensor([len(c) for c in clips])
         cameras = [self.cameras[o] for o in owners]
@@ -163,7 +166,7 @@ class _Stage:
             unseen = ~torch.isfinite(kp).all(-1)
             kp, conf = torch.where(unseen[..., None], 0.0, kp), torch.where(unseen, 0.0, conf)
         given, told = kp, conf
-        if self.bridged:
+        if self.over_time:
             given, told = (torch.from_numpy(x) for x in bridge(kp.numpy(), conf.numpy()))
             if self.lifter.config.confidence:  # such a lifter knows what to make of single joints
                 nobody = ~(conf > 0).any(-1)[:, None]
@@ -176,12 +179,26 @@ class _Stage:
                 raise InputError("the model gives NaN or infinite coordinates for this input", field="model")
             if self.refine is not None:
                 p = self.refine(kp, conf, p, K)
-            root = torch.nan_to_num(place_root(kp, conf, p, K))
+            if self.root_model is None:
+                root = torch.nan_to_num(place_root(kp, conf, p, K))
+            else:
+                root = self.located(given, told, p, K)
         roots = root.cpu().numpy()
         if not self.lifter.single_frame:
             first, last = start, start + len(clips[0])
             roots = steady_root(roots, self.surveys[owners[0]].seen[first:last], clips[0].fps)
         return p.cpu().numpy(), roots
+
+    def located(self, kp: Tensor, conf: Tensor, p: Tensor, K: Tensor) -> Tensor:
+        """The root model's root_cam (t, 3): of one person over time, or of as many as there are frames."""
+        assert self.root_model is not None
+        if self.over_time:
+            root = self.root_model.locate(kp[None], conf[None], p[None], K[:1])[0]
+        else:
+            root = self.root_model.locate(kp[:, None], conf[:, None], p[:, None], K)[:, 0]
+        if not bool(torch.isfinite(root[(conf > 0).any(-1)]).all()):
+            raise InputError("it gives NaN or infinite coordinates for this input", field="root model")
+        return torch.nan_to_num(root).float()
 
     @staticmethod
     def straighten(kp: Tensor, cameras: Sequence[Camera], lengths: Tensor) -> Tensor:
