@@ -13,8 +13,9 @@ import torch
 from poselift.data.pictures import PictureConfig
 from poselift.errors import InputError
 from poselift.models.cards import model_info
+from poselift.models.kinds import build_model
 from poselift.models.resnet import ResNet, ResNetConfig
-from poselift.models.weights import load_image, load_image_root, save_model
+from poselift.models.weights import load_backbone, load_image, load_image_root, save_model
 from poselift.train.loop import TrainOptions, train
 from poselift.train.recipes import RECIPES, Recipe
 from poselift.train.steps import parameter_groups
@@ -25,10 +26,9 @@ NAMES = ("rootnet", "pose-resnet")
 
 def small(name: str, **objective: Any) -> Recipe:
     recipe = RECIPES[name]
-    narrow: dict[str, Any] = {"filters": (16, 16, 16)} if name == "pose-resnet" else {}
     return replace(
         recipe,
-        model=replace(recipe.model, depth=18, size_hw=(64, 64), **narrow),  # type: ignore[call-arg]
+        model=replace(recipe.model, depth=18, size_hw=(64, 64), filters=(16, 16, 16)),  # type: ignore[call-arg]
         data=PictureConfig(crop=64),
         objective=replace(recipe.objective, validation=8, **objective),  # type: ignore[call-arg]
         schedule=replace(
@@ -64,6 +64,32 @@ def test_a_backbone_is_begun_with(tmp_path: Path):
         objective = deeper.objective.build(deeper.model, deeper.data)  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"objective.backbone: expected 34 layers.*found 18 layers"):
             objective.fit(torch.Generator())
+
+
+def test_a_network_of_pictures_lends_its_backbone(tmp_path: Path):
+    pose, root = small("pose-resnet"), small("rootnet")
+    torch.manual_seed(3)
+    lender: Any = build_model(pose.model)
+    save_model(lender, tmp_path / "pose")
+    recipe = small("rootnet", backbone=str(tmp_path / "pose"))
+    objective: Any = recipe.objective.build(root.model, recipe.data)  # type: ignore[arg-type]
+    objective.fit(torch.Generator())
+    given, own = lender.net.state_dict(), objective.model.backbone.state_dict()
+    assert len(own) == len(ResNet(ResNetConfig(depth=18)).state_dict())
+    assert all(torch.equal(v, given[k]) for k, v in own.items())
+    save_model(objective.model, tmp_path / "root")
+    assert torch.equal(load_backbone(tmp_path / "root").conv1.weight, lender.net.conv1.weight)
+
+
+def test_training_learns_from_crops_several_times():
+    recipe = small("rootnet")
+    recipe = replace(recipe, data=PictureConfig(crop=64, reuse=3, held=12))
+    objective: Any = recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
+    gen = torch.Generator().manual_seed(0)
+    seen = {float(z) for _ in range(12) for z in objective.batch(4, gen).root_z}
+    assert len(seen) <= 12 + 4 * 11 // 3  # fresh crops: those held first, and a third of what was drawn since
+    with pytest.raises(InputError, match="times: expected 1 or more, found 0"):
+        recipe.objective.build(recipe.model, PictureConfig(crop=64, reuse=0))  # type: ignore[arg-type]
 
 
 def test_what_does_not_fit_is_refused():

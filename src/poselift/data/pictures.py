@@ -37,6 +37,10 @@ class PictureConfig:
     """Annotated pictures: how training crops are varied."""
     joints: str | None = "h36m17"
     """Annotated pictures: skeleton of the batches; none keeps the set's own."""
+    reuse: int = 1
+    """How often training learns from a crop: above 1, crops stay in memory and are mirrored every other time."""
+    held: int = 8192
+    """Crops in memory, where they are learned from more than once."""
 
     @property
     def dataset(self) -> str:

@@ -116,8 +116,16 @@ def load_image_root(source: str | Path, *, device: torch.device | str = "cpu") -
 
 
 def load_backbone(source: str | Path, *, device: torch.device | str = "cpu") -> ResNet:
-    """The backbone of a model folder, as `load_model` for lifters."""
-    return cast(ResNet, _load(source, "backbone", device))
+    """The backbone of a model folder, also one that a network of pictures has, as `load_model` for lifters."""
+    kind = find_model(source).kind
+    if kind not in ("image", "image_root"):
+        return cast(ResNet, _load(source, "backbone", device))
+    found = cast(ResNet, _load(source, kind, device).backbone)
+    with torch.random.fork_rng(devices=[]):
+        alone = ResNet(found.config)
+    state = found.state_dict()  # a network's head may stand beside its backbone
+    alone.load_state_dict({k: state[k] for k in alone.state_dict()})
+    return alone.eval().to(device)
 
 
 def _load(source: str | Path, kind: str, device: torch.device | str) -> nn.Module:

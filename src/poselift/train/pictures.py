@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from poselift.data.images import ImageBatch
 from poselift.data.pictures import PictureConfig, PictureSource, picture_source
+from poselift.data.reused import ReusedPictures
 from poselift.errors import InputError
 from poselift.geometry.projection import unproject
 from poselift.losses import heatmap_mse, root_l1
@@ -35,7 +36,8 @@ class PictureObjectiveConfig:
     """What both objectives say."""
 
     backbone: str | None = None
-    """Backbone to begin with: a model folder, from `poselift import resnet50-….pth`; from nothing if not given."""
+    """Backbone to begin with: a model folder, from `poselift import resnet50-….pth` or of any network of pictures, such
+    as a trained Pose ResNet; from nothing if not given."""
     validation: int = 512
     """Crops of people that it has not met, always the same ones, on which the model is validated."""
 
@@ -89,6 +91,8 @@ class _Pictures(SingleStage):
         self.settings, self.data = config, data
         self.model = build_model(model)  # type: ignore[assignment]
         self.source: PictureSource = picture_source(data, "train")
+        if data.reuse != 1:
+            self.source = ReusedPictures(self.source, data.reuse, data.held)
         self.seen: PictureSource = picture_source(data, "validation")
 
     def fit(self, gen: Generator) -> None:
@@ -101,6 +105,10 @@ class _Pictures(SingleStage):
             expected = f"{own.config.depth} layers, {own.config.style}"  # type: ignore[union-attr]
             raise InputError(field="objective.backbone", expected=expected, found=found)
         own.load_state_dict({**own.state_dict(), **given.state_dict()})  # type: ignore[union-attr,operator]
+
+    def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().enter(stage, device, gen)
 
     def batch(self, b: int, gen: Generator) -> ImageBatch:
         return self._checked(self.source.batch(b, gen))

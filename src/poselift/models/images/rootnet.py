@@ -31,14 +31,17 @@ __all__ = ["RootNet", "RootNetConfig", "RootNetNet"]
 class RootNetConfig(ImageConfig):
     """The defaults are the published ones, but that pixels are divided by 255."""
 
+    filters: tuple[int, int, int] = (256, 256, 256)
+    """Features of the transposed convolutions, which only x and y need."""
+
 
 class RootNetHead(nn.Module):
     """Features → (x, y) in cells of a quarter of the crop, and γ."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, filters: tuple[int, int, int]) -> None:
         super().__init__()
-        self.deconv_layers = deconvolutions(features)
-        self.xy_layer = nn.Conv2d(256, 1, 1)
+        self.deconv_layers = deconvolutions(features, filters)
+        self.xy_layer = nn.Conv2d(filters[-1], 1, 1)
         self.depth_layer = nn.Conv2d(features, 1, 1)
         for layer in (self.xy_layer, self.depth_layer):
             nn.init.normal_(layer.weight, std=0.001)
@@ -57,7 +60,7 @@ class RootNetNet(nn.Module):
     def __init__(self, config: RootNetConfig) -> None:
         super().__init__()
         self.backbone = ResNet(ResNetConfig(depth=config.depth, style=config.style))
-        self.root = RootNetHead(self.backbone.features)
+        self.root = RootNetHead(self.backbone.features, config.filters)
 
     def forward(self, image_norm: Float[Tensor, "b 3 h w"], k: Float[Tensor, " b"]) -> Float[Tensor, "b 3"]:
         xy, gamma = self.root(self.backbone(image_norm))
