@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,31 @@ H36M = skeleton("h36m17")
 
 
 def read_back(path: Path) -> np.ndarray:
-    """Joints (t, 17, 3) of a written file in camera axes, metres."""
-    p = read_motion(path, format="bvh")[0].p_world
-    return np.stack([p[..., 0], -p[..., 2], p[..., 1]], -1)
+    """Joints (t, 17, 3) of a written file, z up, metres."""
+    return read_motion(path, format="bvh")[0].p_world
 
 
 def meant(clip: Clip) -> np.ndarray:
-    """The pose with constant bones that the file should hold, in camera axes."""
+    """The pose with constant bones that the file should hold, z up: in the world where the camera says where it is."""
     p, root = filled(clip, frame_grid(clip))
-    return constant_bones(p, bone_lengths(clip), H36M) + root[:, None]
+    return standing(clip, constant_bones(p, bone_lengths(clip), H36M) + root[:, None])
 
 
-def test_read_back(tmp_path: Path) -> None:
-    clip = lifted_clip()
+def standing(clip: Clip, p_cam: np.ndarray) -> np.ndarray:
+    if clip.camera is None or clip.camera.T_cam_world is None or (clip.camera.T_cam_world == np.eye(4)).all():
+        return np.stack([p_cam[..., 0], p_cam[..., 2], -p_cam[..., 1]], -1)
+    return (p_cam - clip.camera.T_cam_world[:3, 3]) @ clip.camera.T_cam_world[:3, :3]
+
+
+def placeless(clip: Clip) -> Clip:
+    """The clip of a camera that is anywhere."""
+    assert clip.camera is not None
+    return clip.replace(camera=replace(clip.camera, T_cam_world=None))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_read_back(known: bool, tmp_path: Path) -> None:
+    clip = lifted_clip() if known else placeless(lifted_clip())
     (path,) = WRITERS["bvh"].write([clip], tmp_path / "poses.bvh")
     assert path == tmp_path / "poses_track0.bvh"
     (m,) = read_motion(path, format="bvh")
@@ -41,7 +54,7 @@ def test_read_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_back(path), meant(clip), atol=2e-6)
     # Constant bones cost what the noise of the poses was (1 cm per axis), no more.
     assert clip.p_cam is not None
-    assert np.linalg.norm(read_back(path) - clip.p_cam, axis=-1).mean() < 0.02
+    assert np.linalg.norm(read_back(path) - standing(clip, clip.p_cam), axis=-1).mean() < 0.02
 
 
 def test_bones_are_constant_and_the_same_on_both_sides(tmp_path: Path) -> None:
@@ -61,7 +74,7 @@ def test_bvhio_places_the_joints_where_we_do(tmp_path: Path) -> None:
     bvhio = pytest.importorskip("bvhio")
     clip = lifted_clip()
     (path,) = write([clip], tmp_path / "a.bvh")
-    want, root = meant(clip) * (100, -100, -100), bvhio.readAsHierarchy(str(path))
+    want, root = 100 * meant(clip) @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]), bvhio.readAsHierarchy(str(path))
     for t in (0, 31, 59):
         root.loadPose(t)
         at = {joint.Name: list(joint.PositionWorld) for joint, _, _ in root.layout()}
@@ -72,7 +85,7 @@ def test_bvhio_places_the_joints_where_we_do(tmp_path: Path) -> None:
 
 def test_the_figure_stands_upright_in_front_of_the_camera_at_rest_and_in_motion(tmp_path: Path) -> None:
     """y up, centimetres: heads above feet; at rest arms out to the person's own sides, facing the camera (+z)."""
-    (path,) = write([lifted_clip()], tmp_path / "a.bvh")
+    (path,) = write([placeless(lifted_clip())], tmp_path / "a.bvh")
     bvh = parse_bvh(path)
     p = forward(bvh)
     at = {name: p[:, k] for k, name in enumerate(bvh.names)}

@@ -1,7 +1,8 @@
 """BVH for Blender and other animation programs: one file per person, `poses_track0.bvh`, `poses_track1.bvh`, …
 
-Centimetres, y up; the camera's axes turned by 180° about x: (x, -y, -z). The root moves where it stands in front of the
-camera if `root_cam` is known, and stays at the origin if not. Bones, names, resting pose and twist: `rig`.
+Centimetres, y up (`upright`): the world's axes where the camera states its place, and else the camera's, turned by 180°
+about x: (x, -y, -z). The root moves where it stands if `root_cam` is known, and stays at the origin if not. Bones,
+names, resting pose and twist: `rig`.
 
 Frames in which the person was not seen, or that are missing between two frame numbers, are interpolated; before the
 first and after the last one seen the pose is held.
@@ -18,6 +19,7 @@ import numpy as np
 from poselift.errors import InputError
 from poselift.formats.rig import NODES, REST, Node, bone_lengths, filled, frame_grid, node_turns
 from poselift.formats.scene import one_file_each, shared_skeleton
+from poselift.formats.upright import upright
 from poselift.storage.atomic import write_aside
 from poselift.structures import Clip, Skeleton, skeleton
 
@@ -78,10 +80,11 @@ def _channels(clip: Clip, lengths: np.ndarray, grid: np.ndarray) -> Iterator[np.
     """Blocks (n, channels): root position in centimetres, then Euler angles in degrees, continuous over time."""
     from scipy.spatial.transform import Rotation
 
+    axes = upright(clip.camera, "y", absolute=clip.root_cam is not None)
     last: np.ndarray | None = None
     for start in range(0, len(grid), _CHUNK):
         p, root = filled(clip, grid[start : start + _CHUNK])
-        turns = node_turns(p * (1, -1, -1), clip.skeleton)
+        turns = node_turns(axes.turned(p), clip.skeleton)
         angles = []
         for node in NODES:
             local = turns[node.name]
@@ -94,4 +97,4 @@ def _channels(clip: Clip, lengths: np.ndarray, grid: np.ndarray) -> Iterator[np.
         block = np.unwrap(block if last is None else np.concatenate([last, block]), period=360, axis=0)
         block = block if last is None else block[1:]
         last = block[-1:]
-        yield np.concatenate([(root + p[:, clip.skeleton.root]) * (100, -100, -100), block], axis=1) + 0.0
+        yield np.concatenate([100 * axes.placed(root + p[:, clip.skeleton.root]), block], axis=1) + 0.0
