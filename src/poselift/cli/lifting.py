@@ -25,15 +25,16 @@ Size = Annotated[tuple[int, int] | None, arg(metavar="W H")]
 
 @dataclass(frozen=True, kw_only=True)
 class Lift:
-    """Lift the people in a video, a picture, a folder of pictures, or a keypoint file or folder into metric 3D.
+    """Lift the people in a video, a picture, a folder of pictures, before a camera, or in keypoints into metric 3D.
 
     Writes poses.npz, poses.json, poses.csv, BVH, a web page and a contact sheet into DIR, and of a video or picture
     an overlay with the 2D skeletons.
     """
 
-    input: Positional[Annotated[Path, arg(metavar="INPUT")]]
-    """Video, picture, folder of pictures; or keypoints: native npz or JSON, COCO, OpenPose, AlphaPose, mmpose,
-    MediaPipe, VideoPose3D, array."""
+    input: Positional[Annotated[str, arg(metavar="INPUT")]]
+    """Video, picture, folder of pictures; what runs: a camera (0, webcam, /dev/video0) or a stream (rtsp://...,
+    http://...), seen live in the browser until Ctrl-C; or keypoints: native npz or JSON, COCO, OpenPose, AlphaPose,
+    mmpose, MediaPipe, VideoPose3D, array."""
     out: Out
     """Folder for the results; made if it is not there."""
     model: Annotated[str, arg(metavar="NAME|DIR")] = "auto"
@@ -44,7 +45,7 @@ class Lift:
     root_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
     """Model that tells a refiner where the person stands, or says so itself where there is none (solved otherwise)."""
     smooth: Name = None
-    """Smooth the result over time: savgol, gaussian (no lag), one_euro (causal)."""
+    """Smooth the result over time: savgol, gaussian (no lag), one_euro (causal; of a camera, unless this is none)."""
     smooth_hz: Number = None
     """Cut-off of the smoothing in Hz: less is smoother (6; one_euro 1.5, and more in movement)."""
     plant_feet: Annotated[bool, arg(name="plant-feet")] = False
@@ -62,7 +63,7 @@ class Lift:
     camera: File = None
     """JSON file with the camera: size_wh and one of K, focal, fov_deg; optionally dist and T_cam_world."""
     image_size: Size = None
-    """Image width and height in pixels where the file does not say them."""
+    """Image width and height in pixels where the file does not say them; a camera is asked for them."""
     formats: Annotated[str, arg(metavar="LIST")] = ""
     """What to write, with commas: npz,json,csv,bvh,html,png,overlay (these where nothing is said), glb,trc,mot,c3d."""
     batch: Annotated[int, arg(metavar="N")] = 4096
@@ -89,9 +90,18 @@ class Lift:
     """Use one frame in N."""
     detect_every: Annotated[int, arg(metavar="N")] = 1
     """Look for people in one frame in N and follow them in between (rtmpose, resnet)."""
+    seconds: Number = None
+    """A camera or stream ends after so many seconds (at Ctrl-C where nothing is said)."""
+    view: bool = True
+    """Serve a live page of a camera or stream to browsers on this machine."""
+    port: int = 8080
+    """Port of the live page; the next free one."""
 
     def run(self) -> None:
+        from functools import partial
+
         from poselift.pipeline.lift import lift
+        from poselift.pipeline.live import LiveOptions
         from poselift.pipeline.watch import VideoOptions
 
         video = VideoOptions(
@@ -99,6 +109,7 @@ class Lift:
             detector_flip=self.detector_flip, max_people=self.max_people, start=self.start,
             end=self.end, every=self.every, detect_every=self.detect_every,
         )  # fmt: skip
+        live = LiveOptions(seconds=self.seconds, view=self.view, port=self.port, say=partial(print, flush=True))
 
         formats = tuple(f.strip() for f in self.formats.split(",") if f.strip()) or None
         with _progress() as progress:
@@ -107,7 +118,7 @@ class Lift:
                 smooth=self.smooth, smooth_hz=self.smooth_hz,
                 plant_feet=self.plant_feet, skeleton=self.skeleton, format=self.format, fps=self.fps,
                 focal=self.focal, fov=self.fov, camera=self.camera, image_size=self.image_size, formats=formats,
-                batch=self.batch, device=self.device, video=video, progress=progress,
+                batch=self.batch, device=self.device, video=video, live=live, progress=progress,
             )  # fmt: skip
         _report(lifted)
 

@@ -13,7 +13,8 @@ from poselift.formats import ReadOptions, read
 from poselift.models.base import Lifter, RootModel
 from poselift.models.devices import find_device
 from poselift.pipeline.intrinsics import CameraOptions
-from poselift.pipeline.lifters import AUTO, SEQUENCES, choose_lifters
+from poselift.pipeline.lifters import AUTO, PICTURES, SEQUENCES, choose_lifters
+from poselift.pipeline.live import LiveCamera, LiveOptions, watch_live
 from poselift.pipeline.locate import PLACED, choose_root
 from poselift.pipeline.outputs import choose_outputs
 from poselift.pipeline.pictures import check_pictures
@@ -25,10 +26,11 @@ from poselift.pipeline.smooth import SMOOTHED, Smoothing
 from poselift.pipeline.spool import spool
 from poselift.pipeline.stage import Track
 from poselift.pipeline.watch import Progress, VideoOptions, has_pixels, watch
-from poselift.storage.atomic import write_folder_aside
+from poselift.storage.atomic import check_folder, write_folder_aside
 from poselift.structures import Camera, Clip
 from poselift.structures.conversions import convert
 from poselift.structures.windows import fill_gaps
+from poselift.video.recognise import is_live
 
 __all__ = ["Lifted", "lift"]
 
@@ -55,12 +57,15 @@ def lift(
     device: str | None = None,
     truth: Sequence[Clip] = (),
     video: VideoOptions | None = None,
+    live: LiveOptions | None = None,
     progress: Progress | None = None,
 ) -> Lifted:
-    """Lift people in a video, in pictures, or in 2D keypoints, to metric 3D.
+    """Lift people in a video, in pictures, before a camera, or in 2D keypoints, to metric 3D.
 
-    input: a video, a picture, a folder of pictures, a keypoint file or folder that `formats.read` knows, or Clips.
-    video: how pixels are looked at. out: folder for the files, None for none.
+    input: a video, a picture, a folder of pictures, a keypoint file or folder that `formats.read` knows, Clips, or what
+    runs: a camera ("0", "webcam", "/dev/video0") or a stream ("rtsp://…", "http://…"), which is lifted frame by frame
+    until it ends, with the one euro filter where no other is named ("none" for none).
+    video: how pixels are looked at; live: how a camera is watched. out: folder for the files, None for none.
     model: a name of `list_models`, a model folder, a Hub name, or a Lifter; "auto" is the embedded default of sequences
     or of single pictures, whichever fits (`pipeline.lifters`). refine: a refiner of its poses, likewise,
     or several, one after the other; root_model: gives them the root,
@@ -80,18 +85,26 @@ def lift(
     """
     if not 0 < batch <= 1 << 20:
         raise InputError(field="batch", expected="1 to 1048576 frames", found=batch)
-    cameras = CameraOptions.of(camera=camera, focal=focal, fov=fov, image_size=image_size)
+    running = format is None and isinstance(input, str) and is_live(input)
+    if running:
+        model, smooth = PICTURES if model == AUTO else model, smooth or "one_euro"
+    elif live is not None:
+        live.refuse()
+    size = None if running else image_size  # a camera is asked for it, and may give another one
+    cameras = CameraOptions.of(camera=camera, focal=focal, fov=fov, image_size=size)
     options = ReadOptions(skeleton=skeleton, fps=fps, camera=cameras.camera, size_wh=image_size)
     if smooth is None and smooth_hz is not None:
         raise InputError(field="smooth_hz", expected="none without a smoother", found=smooth_hz)
-    smoothing = None if smooth is None else Smoothing(smooth, smooth_hz)
+    smoothing = None if smooth in (None, "none") else Smoothing(smooth, smooth_hz)
     planting = PlantFeet() if plant_feet else None
-    if isinstance(input, (str, Path)) and not Path(input).exists():
+    if isinstance(input, (str, Path)) and not running and not Path(input).exists():
         raise InputError("no such file or folder", file=input)
-    pixels = format is None and has_pixels(input)
+    pixels = running or (format is None and has_pixels(input))
     if video is not None and not pixels:
         video.refuse()
     names, left_out = choose_outputs(formats, pixels=pixels) if out is not None else ([], [])
+    if out is not None:
+        check_folder(out)
     source = str(input) if isinstance(input, (str, Path)) else "input"
     result = Lifted()
     with timed(result, "model"):
@@ -103,7 +116,18 @@ def lift(
         refining = choose_refinement(refine, given, lifter=lifter, source=known, device=target)
     seen = None
     if pixels and isinstance(input, (str, Path)):
-        seen = watch(input, video or VideoOptions(), options, device=device, progress=progress)
+        looking = video or VideoOptions()
+        if running:
+            hz = None if smoothing is None else smoothing.live_hz
+            each = LiveCamera(
+                lifter=lifter, cameras=cameras, refining=refining, smoothing_hz=hz, overlay="overlay" in names,
+                device=target,
+            )  # fmt: skip
+            seen = watch_live(
+                str(input), looking, live or LiveOptions(), options, each, device=device, progress=progress
+            )
+        else:
+            seen = watch(input, looking, options, device=device, progress=progress)
         result.seconds |= seen.seconds
         input, options = seen.clips, replace(options, fps=None)
     with timed(result, "read"):
@@ -112,7 +136,7 @@ def lift(
         scenes = make_scenes(tracks, cameras, file=source)
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
-    sources = seen.sources if seen else None
+    sources = {**seen.sources, **seen.drawn} if seen else None
     run = Run(scenes, lifters, refining, placing, smoothing, planting, target, batch, progress, result, sources)
     if out is None:
         result.clips = [clip for scene in scenes for clip in run.lift(scene)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,14 @@ __all__ = ["OUTPUTS", "Caption", "Output", "choose_outputs", "write_output"]
 class Caption:
     """What stands beside the pictures: title, notes, and the true motion where it is known.
 
-    frames: the recording that the people are in, where there is one; progress(done, total) of what takes long.
+    frames: the recording that the people are in, where there is one, or an overlay of it that is drawn already;
+    progress(done, total) of what takes long.
     """
 
     title: str = "poselift"
     notes: Sequence[str] = ()
     truth: Sequence[Clip] = ()
-    frames: FrameSource | None = None
+    frames: FrameSource | Path | None = None
     progress: Callable[[int, int | None], None] | None = None
 
 
@@ -65,6 +67,8 @@ def _overlay(clips: list[Clip], path: Path, caption: Caption) -> object:
     from poselift.view.overlay import write_overlay
 
     assert caption.frames is not None
+    if isinstance(caption.frames, Path):
+        return shutil.move(caption.frames, path)
     return write_overlay(clips, caption.frames, path, progress=caption.progress)
 
 

@@ -66,7 +66,7 @@ class Run:
         batch: int,
         progress: Progress | None,
         result: Lifted,
-        sources: Mapping[str, FrameSource] | None = None,
+        sources: Mapping[str, FrameSource | Path] | None = None,
     ) -> None:
         self.scenes, self.lifters, self.refining, self.device = scenes, lifters, refining, device
         self.placing, self.smoothing, self.planting = placing, smoothing, planting

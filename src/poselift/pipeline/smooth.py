@@ -39,6 +39,11 @@ class Smoothing:
         return smoother(self.name).hz if self.hz is None else self.hz
 
     @property
+    def live_hz(self) -> float:
+        """Cut-off of the one euro filter with which poses are shown while a camera runs."""
+        return self.cutoff if self.name == "one_euro" else smoother("one_euro").hz
+
+    @property
     def note(self) -> str:
         """What was done, for people."""
         lag = "from earlier frames only, so they lag a little" if smoother(self.name).causal else "without lag"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,9 @@ from poselift.structures import Camera, Clip
 from poselift.structures.tracks import Tracker
 from poselift.video import Frame, FrameSource, Selection, kind_of, open_frames
 from poselift.video.ahead import ahead
+from poselift.video.live import LiveSource
 
-__all__ = ["Progress", "VideoOptions", "Watched", "has_pixels", "watch"]
+__all__ = ["REENTRY_S", "Progress", "Recording", "VideoOptions", "Watched", "built_detector", "has_pixels", "watch"]
 
 REENTRY_S = 1.0
 """Who is back within this time is the same person."""
@@ -67,10 +68,14 @@ class VideoOptions:
 
 @dataclass(eq=False, kw_only=True)
 class Watched:
-    """Clips in the detector's skeleton; the recordings they are of, by the name in their meta; notes; seconds."""
+    """Clips in the detector's skeleton; the recordings they are of, by the name in their meta; notes; seconds.
+
+    drawn: overlays that were made while a camera ran, by the same names; they last as long as this object.
+    """
 
     clips: list[Clip] = field(default_factory=list)
     sources: dict[str, FrameSource] = field(default_factory=dict)
+    drawn: dict[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     frames: int = 0
@@ -99,12 +104,12 @@ def watch(
     sources = open_frames(path, selection, fps=known.fps)
     for source in sources:
         _check_size(source, known)
-    detector = options.detector if not isinstance(options.detector, str) else _built(options, known, device, progress)
+    detector = built_detector(options, known, device, progress)
     out = Watched(seconds={"start": time.perf_counter() - began, "decode": 0.0, "detect": 0.0, "track": 0.0})
     empty = []
     try:
         for source in sources:
-            found = _Recording(source, detector, options, known, out, progress).clips()
+            found = Recording(source, detector, options, known, out, progress).clips()
             if not found:
                 empty.append(source.path.name)
             out.clips += found
@@ -121,13 +126,18 @@ def watch(
     return out
 
 
-def _built(options: VideoOptions, known: ReadOptions, device: str | None, progress: Progress | None) -> Detector:
+def built_detector(
+    options: VideoOptions, known: ReadOptions, device: str | None, progress: Progress | None
+) -> Detector:
+    """The detector that the options name, or are. Raises `InputError`, `MissingExtraError`."""
+    if not isinstance(options.detector, str):
+        return options.detector
     asked = DetectorOptions(
         max_people=options.max_people, detect_every=options.detect_every, device=device, files=options.detector_files,
         model=options.detector_model, flip_average=options.detector_flip, skeleton=known.skeleton, every=options.every,
         say=None if progress is None else lambda text: progress(0, None, text),
     )  # fmt: skip
-    return build_detector(str(options.detector), asked)
+    return build_detector(options.detector, asked)
 
 
 def _check_size(source: FrameSource, known: ReadOptions) -> None:
@@ -139,8 +149,10 @@ def _check_size(source: FrameSource, known: ReadOptions) -> None:
 
 
 @dataclass(eq=False)
-class _Recording:
-    source: FrameSource
+class Recording:
+    """One recording, or a running camera, on its way to Clips."""
+
+    source: FrameSource | LiveSource
     detector: Detector
     options: VideoOptions
     known: ReadOptions
@@ -193,10 +205,10 @@ class _Recording:
                 self.waiting.append(frame.number)
                 yield frame
 
-    def take(self, number: int, people: Sequence[Person], tracker: Tracker) -> None:
-        """Note the people of a frame under their tracks."""
+    def take(self, number: int, people: Sequence[Person], tracker: Tracker) -> list[int]:
+        """Note the people of a frame under their tracks; the track of each, -1 for nobody."""
         if not people:
-            return
+            return []
         ids = [p.identity for p in people]
         if None in ids:
             found = tracker.see(number, np.stack([p.kp_img for p in people]), np.stack([p.conf for p in people]))
@@ -207,6 +219,12 @@ class _Recording:
                 self.track.append(who)
                 self.kp.append(person.kp_img)
                 self.conf.append(person.conf)
+        return [-1 if who is None else who for who in ids]
+
+    def renumber(self, numbers: Mapping[int, int]) -> None:
+        """Give frames their final numbers; tracks, which have been shown, keep theirs."""
+        self.number = [numbers[n] for n in self.number]
+        self.is_ours = False
 
     def chosen(self, frames: int) -> list[Clip]:
         """Clips of those who were seen long enough, and of no more at once than asked for."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from poselift.errors import OutputError
 
-__all__ = ["write_aside", "write_folder_aside"]
+__all__ = ["check_folder", "write_aside", "write_folder_aside"]
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -92,6 +92,18 @@ def write_aside(path: str | Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def check_folder(path: str | Path) -> None:
+    """Raises `OutputError` where a folder could not be written there, before long work; makes nothing."""
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_dir():
+        raise OutputError("cannot be written: a file of that name is there", file=path)
+    there = next(p for p in (path, *path.parents) if p.exists())
+    if not there.is_dir():
+        raise OutputError(f"cannot be written: {_REASONS[errno.ENOTDIR]}", file=path)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot be written: {_REASONS[errno.EACCES]}", file=path)
+
+
 @contextmanager
 def write_folder_aside(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; at the end it takes that name, or its files go into the folder there.
@@ -100,11 +112,8 @@ def write_folder_aside(path: str | Path) -> Iterator[Path]:
     body raises, nothing of it stays. Raises `OutputError` as `write_aside` does.
     """
     path = Path(os.path.realpath(path))
+    check_folder(path)
     _make_parent(path)
-    if path.exists() and not path.is_dir():
-        raise OutputError("cannot be written: a file of that name is there", file=path)
-    if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot be written: {_REASONS[errno.EACCES]}", file=path)
     part = _part_name(path)
     try:
         part.mkdir()

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from poselift.errors import InputError, unknown_name
 
-__all__ = ["SMOOTHERS", "Smoother", "gaussian", "gaussian_half", "one_euro", "savgol", "smooth", "smoother"]
+__all__ = ["SMOOTHERS", "OneEuro", "Smoother", "gaussian", "gaussian_half", "one_euro", "savgol", "smooth", "smoother"]
 
 SPEED_HZ = 1.0
 """One euro: cut-off of the speed, as in the paper."""
@@ -38,26 +38,42 @@ def one_euro(
     Cut-off `hz` + 4 Hz per m/s of the point's speed. A weight w below 1 holds a value back: α becomes 1 - (1 - α)^w.
     Source: Casiez, Roussel, Vogel, "1 € filter", CHI 2012, algorithms 1 and 2, with the speed as a vector's length.
     """
-    out, n = x.copy(), x.shape[1]
-    value, speed = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
-    since = np.full(n, np.inf)  # frames since the last good value
+    out, filter = x.copy(), OneEuro(fps=fps, hz=hz)
     for k in range(len(x)):
-        good = weight[k] > 0
-        since = since + 1
-        fresh = good & (since > max(1.0, RESTART_S * fps))
-        dt = np.where(np.isfinite(since), since, 1.0) / fps
-        now = np.where(good[:, None], x[k], value)
+        out[k] = filter.step(x[k], weight[k])
+    return out
+
+
+class OneEuro:
+    """`one_euro` frame by frame, for live use: the same values, whatever was before in constant memory."""
+
+    def __init__(self, *, fps: float, hz: float) -> None:
+        self.fps, self.hz = fps, hz
+        self._value: np.ndarray | None = None
+
+    def step(
+        self, x: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"], frames: float = 1.0
+    ) -> Float[np.ndarray, "n d"]:
+        """The next frame, `frames` after the one before (a fraction, where they come at uneven times)."""
+        if self._value is None:
+            self._value, self._speed = np.zeros(x.shape), np.zeros(x.shape)
+            self._since = np.full(len(x), np.inf)  # frames since the last good value
+        value, speed = self._value, self._speed
+        good = weight > 0
+        self._since = since = self._since + frames
+        fresh = good & (since > max(frames, RESTART_S * self.fps))
+        dt = np.where(np.isfinite(since), since, 1.0) / self.fps
+        now = np.where(good[:, None], x, value)
         new = np.where(fresh[:, None], 0.0, (now - value) / dt[:, None])
         a = _alpha(SPEED_HZ, dt)[:, None]
         speed_now = np.where(fresh[:, None], 0.0, speed + a * (new - speed))
-        cut = hz + HZ_PER_SPEED * np.linalg.norm(speed_now, axis=-1)
-        a = 1 - (1 - _alpha(cut, dt)) ** np.minimum(weight[k], 1)
+        cut = self.hz + HZ_PER_SPEED * np.linalg.norm(speed_now, axis=-1)
+        a = 1 - (1 - _alpha(cut, dt)) ** np.minimum(weight, 1)
         moved = np.where(fresh[:, None], now, value + a[:, None] * (now - value))
-        value = np.where(good[:, None], moved, value)
-        speed = np.where(good[:, None], speed_now, speed)
-        out[k] = np.where(good[:, None], value, x[k])
-        since[good] = 0
-    return out
+        self._value = np.where(good[:, None], moved, value)
+        self._speed = np.where(good[:, None], speed_now, speed)
+        self._since = np.where(good, 0.0, since)
+        return np.where(good[:, None], self._value, x)
 
 
 def _alpha(hz: float | np.ndarray, dt: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from poselift.errors import InputError, MissingExtraError
 from poselift.video.frames import Frame, Selection, check_size
 
-__all__ = ["Timing", "VideoFile", "timing_of"]
+__all__ = ["Timing", "VideoFile", "ffmpeg_error", "quarter_turns", "square_pixels", "timing_of"]
 
 MAX_FRAMES = 20_000_000
 _FALLBACK_FPS = 30.0
@@ -84,8 +84,8 @@ class VideoFile:
     def _first_size(self) -> tuple[int, int]:
         with self._opened() as (container, stream):
             for frame in _decoded(container, stream, []):
-                turned = _quarter_turns(frame)
-                w, h = _square_pixels(frame, stream)
+                turned = quarter_turns(frame)
+                w, h = square_pixels(frame, stream)
                 check_size(w, h, self.path)
                 break
             else:
@@ -125,7 +125,7 @@ class VideoFile:
         with self._opened() as (container, stream):
             begin = self.selection.start
             if begin and begin > 2 and stream.time_base and not self._counted:
-                with suppress(_ffmpeg_error()):  # not every file can be sought in: then it is read from its start
+                with suppress(ffmpeg_error()):  # not every file can be sought in: then it is read from its start
                     container.seek(int((self.timing.start + begin - 1) / stream.time_base), stream=stream)
             errors: list[Exception] = []
             previous = None
@@ -148,9 +148,9 @@ class VideoFile:
             self._lost = len(errors)
 
     def _image(self, frame: Any, stream: Any) -> np.ndarray:
-        turns = _quarter_turns(frame)
+        turns = quarter_turns(frame)
         want = self.size_wh[::-1] if turns % 2 else self.size_wh
-        if _square_pixels(frame, stream) != tuple(want):
+        if square_pixels(frame, stream) != tuple(want):
             self._resized += 1
         image = frame.to_ndarray(format="rgb24", width=want[0], height=want[1])
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
@@ -180,7 +180,8 @@ class VideoFile:
             raise InputError(f"no video that can be read, or cut off ({why})", file=self.path) from None
 
 
-def _ffmpeg_error() -> type[Exception]:
+def ffmpeg_error() -> type[Exception]:
+    """The base of PyAV's errors, which is imported where it is used."""
     from av.error import FFmpegError
 
     return FFmpegError
@@ -206,7 +207,7 @@ def _packet_times(container: Any, stream: Any, rate: float) -> tuple[np.ndarray,
                 if packet.pts is not None:
                     ticks.append(packet.pts)
             cut = cut or packet.is_corrupt
-    except _ffmpeg_error():
+    except ffmpeg_error():
         cut = True
     if len(ticks) < packets or container.format.name == "avi":
         return np.arange(packets) / rate, True, cut
@@ -215,7 +216,7 @@ def _packet_times(container: Any, stream: Any, rate: float) -> tuple[np.ndarray,
 
 def _decoded(container: Any, stream: Any, errors: list[Exception]) -> Iterator[Any]:
     """Frames in order of time; packets that cannot be decoded are passed over and their errors collected."""
-    failure = _ffmpeg_error()
+    failure = ffmpeg_error()
     packets = container.demux(stream)
     while True:
         try:
@@ -235,12 +236,12 @@ def _decoded(container: Any, stream: Any, errors: list[Exception]) -> Iterator[A
             return
 
 
-def _quarter_turns(frame: Any) -> int:
+def quarter_turns(frame: Any) -> int:
     """Quarter turns counterclockwise that make the frame upright, from the file's display matrix."""
     return round(frame.rotation / 90) % 4
 
 
-def _square_pixels(frame: Any, stream: Any) -> tuple[int, int]:
+def square_pixels(frame: Any, stream: Any) -> tuple[int, int]:
     """Width and height of a frame with pixels as wide as high (never fewer of them than stored)."""
     aspect = float(stream.sample_aspect_ratio or 1)
     if not 0.1 < aspect < 10:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["kind_of", "pictures_in"]
+__all__ = ["is_live", "kind_of", "pictures_in"]
 
 VIDEO_SUFFIXES = {
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts", ".m2ts", ".3gp",
@@ -19,6 +19,20 @@ _PICTURE_STARTS = (
     b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
 )  # fmt: skip
 _VIDEO_STARTS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"0&\xb2u", b"\0\0\x01\xba")
+
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt")
+"""Network addresses that are streams."""
+
+
+def is_live(text: str) -> bool:
+    """True for a camera's number, "webcam", /dev/video…, or a network address. A file of that name goes first."""
+    scheme, colon, _ = text.partition("://")
+    if colon:
+        return scheme.lower() in SCHEMES
+    if re.fullmatch(r"/dev/video\w*", text):
+        return True
+    return (text == "webcam" or bool(re.fullmatch(r"[0-9]{1,3}", text))) and not Path(text).exists()
 
 
 def kind_of(path: str | Path) -> str | None:

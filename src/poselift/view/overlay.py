@@ -21,7 +21,7 @@ from poselift.video.ahead import ahead
 from poselift.video.encode import open_video
 from poselift.view.palette import Colours, side_of, track_colours
 
-__all__ = ["LARGEST_SIDE", "draw_people", "write_overlay"]
+__all__ = ["LARGEST_SIDE", "draw_frame", "draw_people", "write_overlay"]
 
 LARGEST_SIDE = 1280
 """Pixels of an overlay video's larger side."""
@@ -53,6 +53,15 @@ def write_overlay(
             if progress is not None:
                 progress(i + 1, source.count)
     return path
+
+
+def draw_frame(image: UInt8[np.ndarray, "h w 3"], clips: Sequence[Clip]) -> UInt8[np.ndarray, "h w 3"]:
+    """A frame of an overlay that is made while a camera runs: clips of this frame alone, coloured by their numbers."""
+    image, scale = _smaller(image)
+    several = track_colours(8)
+    colours = track_colours(1) if len(clips) == 1 else [several[c.track_id % 8] for c in clips]
+    people = [(c, 0) if c.seen[0] else None for c in clips]
+    return draw_people(image, people, colours, scale=scale)
 
 
 def _decoded(source: FrameSource) -> Iterator[Frame]:
