@@ -16,6 +16,7 @@ from poselift.detect import DETECTORS, Detector, DetectorOptions, build_detector
 from poselift.errors import InputError
 from poselift.formats.layouts import by_names
 from poselift.video import Frame
+from vitpose_models import tiny_vitpose
 
 SIZE_WH = (128, 96)
 FRAMES = 4
@@ -44,13 +45,23 @@ def resnet(folder: Path) -> dict[str, Any]:
     return {"files": boxes_of(folder), "model": str(save_model(PoseResNet(config), folder / "model"))}
 
 
+def vitpose(folder: Path) -> dict[str, Any]:
+    pytest.importorskip("transformers")
+    return {"files": boxes_of(folder), "model": str(tiny_vitpose(folder / "model"))}
+
+
 def given(folder: Path) -> dict[str, Any]:
     clip = walking_clip(FRAMES)
     small = clip.replace(kp_img=clip.kp_img / 16)
     return {"files": save_keypoints(folder / "people.npz", [small], size_wh=list(SIZE_WH))}
 
 
-MAKERS: dict[str, Callable[[Path], dict[str, Any]]] = {"rtmpose": rtmpose, "resnet": resnet, "given": given}
+MAKERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "rtmpose": rtmpose,
+    "resnet": resnet,
+    "vitpose": vitpose,
+    "given": given,
+}
 NEEDS_A_DOWNLOAD = {"mediapipe"}
 every = pytest.mark.parametrize("name", MAKERS)
 

@@ -126,12 +126,12 @@ def test_boxes_that_show_nobody(folder: Path, tmp_path: Path):
 
 
 def test_many_people_go_through_in_portions(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("poselift.detect.pose_resnet.CROPS_AT_ONCE", 3)
+    monkeypatch.setattr("poselift.detect.crops.CROPS_AT_ONCE", 3)
     many = [[x, 10.0 + x / 9, 20, 30 + x / 3] for x in range(0, 98, 14)]
     detector = built(folder, boxes_file(tmp_path / "boxes.json", {0: many}))
     rows = np.array([[x, y, x + w, y + h] for x, y, w, h in many])
     some = detector.poses(noise(), rows, np.ones(7))
-    monkeypatch.setattr("poselift.detect.pose_resnet.CROPS_AT_ONCE", 100)
+    monkeypatch.setattr("poselift.detect.crops.CROPS_AT_ONCE", 100)
     all_at_once = detector.poses(noise(), rows, np.ones(7))
     assert len(some) == 7
     for a, b in zip(some, all_at_once, strict=True):

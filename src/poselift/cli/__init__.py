@@ -50,7 +50,7 @@ COMMANDS: dict[str, Command] = {
 
 EXTRAS = {
     "lightning_fabric": "train", "tensorboard": "train", "matplotlib": "view", "viser": "view",
-    "av": "video", "mediapipe": "video", "PIL": "video", "skimage": "demo",
+    "transformers": "vitpose", "av": "video", "mediapipe": "video", "PIL": "video", "skimage": "demo",
     "onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx",
 }  # fmt: skip
 """Libraries that are not always installed, and the extra that brings them."""

@@ -72,14 +72,16 @@ class Lift:
     """cpu, cuda, cuda:1, mps; the first accelerator where nothing is said."""
     detector: Annotated[str, arg(metavar="NAME")] = "mediapipe"
     """What finds people and 2D joints in pixels: mediapipe; rtmpose (your ONNX files); resnet (a Pose ResNet of yours);
-    given (your keypoint file)."""
+    vitpose (of the Hugging Face Hub); given (your keypoint file)."""
     detector_files: Annotated[Path | None, arg(metavar="DIR|FILE")] = None
-    """Folder with the detector's ONNX files (rtmpose), the ONNX person detector or a JSON file of boxes (resnet), or
+    """Folder with the detector's ONNX files (rtmpose), the ONNX person detector or a JSON file of boxes (resnet,
+    vitpose), or
     the keypoint file of this video (given)."""
     detector_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
-    """Model that finds the joints (resnet): a folder of `poselift train pose-resnet` or `poselift import`, or hf:…"""
+    """Model that finds the joints: a folder of `poselift train pose-resnet` or `poselift import` (resnet), one in the
+    form of the transformers library (vitpose), or hf:ORGANISATION/NAME of the Hugging Face Hub."""
     detector_flip: bool = False
-    """Average with the mirrored crop (resnet)."""
+    """Average with the mirrored crop (resnet, vitpose)."""
     max_people: Annotated[int | None, arg(metavar="N")] = None
     """At most so many people at once (mediapipe: 1 where nothing is said)."""
     start: Number = None
@@ -89,7 +91,7 @@ class Lift:
     every: Annotated[int, arg(metavar="N")] = 1
     """Use one frame in N."""
     detect_every: Annotated[int, arg(metavar="N")] = 1
-    """Look for people in one frame in N and follow them in between (rtmpose, resnet)."""
+    """Look for people in one frame in N and follow them in between (rtmpose, resnet, vitpose)."""
     seconds: Number = None
     """A camera or stream ends after so many seconds (at Ctrl-C where nothing is said)."""
     view: bool = True

@@ -45,6 +45,11 @@ DETECTORS: dict[str, DetectorEntry] = {
         summary="a Pose ResNet that you trained or imported, in boxes from RTMDet, YOLOX (ONNX) or your box file",
         licence="that of your files",
     ),
+    "vitpose": DetectorEntry(
+        module=_HERE + "vitpose",
+        summary="a ViTPose of the Hugging Face Hub or of your folder, in boxes as for resnet",
+        licence="that of your files; Apache-2.0 for the published ones",
+    ),
     "given": DetectorEntry(
         module=_HERE + "given", summary="your own keypoint file for this video, in any known format", licence="yours"
     ),

@@ -87,14 +87,14 @@ class DetectorOptions:
         if self.detect_every != 1:
             found = f"{self.detect_every} with {name}, which decides by itself when to look anew"
             raise InputError(
-                field="detect_every", expected="1, or a detector in two stages (rtmpose, resnet)", found=found
+                field="detect_every", expected="1, or a detector in two stages (rtmpose, resnet, vitpose)", found=found
             )
 
     def no_model(self, name: str) -> None:
         """Raises `InputError` if a model or the mean with mirrored crops is asked of a detector without a choice."""
         for field, asked in (("detector model", self.model), ("flip average", self.flip_average or None)):
             if asked is not None:
-                raise InputError(field=field, expected="a detector that takes a model (resnet)", found=name)
+                raise InputError(field=field, expected="a detector that takes a model (resnet, vitpose)", found=name)
 
     def checked_layout(self, found: Skeleton, *, file: str | Path) -> Skeleton:
         """`found`, the joints that a model gives. Raises `InputError` where the user says that they are others."""

@@ -7,22 +7,19 @@ its heatmaps are read. Crops are those that it was trained on: the box brought t
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from poselift.detect.base import DetectorOptions, Person
 from poselift.detect.boxes import BoxSource, box_source
-from poselift.detect.top_down import TopDown, people_in_boxes
+from poselift.detect.crops import people_in_crops
+from poselift.detect.top_down import TopDown
 from poselift.errors import InputError
-from poselift.geometry.crops import crop_affine, crop_patches, extend_box, invert_affine, transform_points
 from poselift.models.devices import find_device
 from poselift.models.images.base import ImagePose
 from poselift.models.weights import load_image
 
-__all__ = ["CROPS_AT_ONCE", "PoseResNetDetector", "build"]
-
-CROPS_AT_ONCE = 32
-"""People of a frame who go through the network together."""
+__all__ = ["PoseResNetDetector", "build"]
 
 
 def build(options: DetectorOptions) -> PoseResNetDetector:
@@ -54,16 +51,7 @@ class PoseResNetDetector(TopDown):
         self, image: UInt8[np.ndarray, "h w 3"], boxes: Float[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"]
     ) -> list[Person]:
         """The joints of the people in some boxes (x0, y0, x1, y1 in pixels)."""
-        h, w = self.model.config.size_hw
-        wh = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
-        box_xywh = extend_box(torch.from_numpy(np.concatenate([boxes[:, :2], wh], axis=1)), w / h)
-        affine = crop_affine(box_xywh, (w, h))
-        pixels = torch.tensor(image).permute(2, 0, 1)
-        kp_img, confidence = [], []
-        with torch.inference_mode():
-            for part in affine.split(CROPS_AT_ONCE):
-                crops = crop_patches(pixels, part, (h, w)).to(self.model.mean.device)
-                kp_patch, conf = self.model.estimate(crops, flip_average=self.flip_average)
-                kp_img.append(transform_points(invert_affine(part), kp_patch.double().cpu()).float())
-                confidence.append(conf.float().cpu())
-        return people_in_boxes(torch.cat(kp_img).numpy(), torch.cat(confidence).numpy(), scores, image)
+        return people_in_crops(image, boxes, scores, self._estimate, self.model.config.size_hw)
+
+    def _estimate(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.estimate(crops.to(self.model.mean.device), flip_average=self.flip_average)

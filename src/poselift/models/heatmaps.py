@@ -2,7 +2,8 @@
 
 A map has a cell for every four pixels of the crop; cell (column, row) stands for the pixel (4 column, 4 row), as in
 the published codes. Sources: Xiao, Wu, Wei, "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018
-(head, targets, quarter cell); Sun et al., "Integral Human Pose Regression", ECCV 2018 (soft-argmax).
+(head, targets, quarter cell); Sun et al., "Integral Human Pose Regression", ECCV 2018 (soft-argmax); Zhang et al.,
+"Distribution-Aware Coordinate Representation for Human Pose Estimation", CVPR 2020 (Newton step).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 from poselift.errors import InputError
 
 __all__ = [
-    "argmax", "deconvolutions", "flip_heatmaps", "gaussian_targets", "marginal_soft_argmax", "quarter_cell",
-    "soft_argmax",
+    "argmax", "deconvolutions", "flip_heatmaps", "gaussian_targets", "marginal_soft_argmax", "newton_argmax",
+    "quarter_cell", "soft_argmax",
 ]  # fmt: skip
 
 _PADDING = {4: (1, 0), 3: (1, 1), 2: (0, 0)}
@@ -101,6 +102,40 @@ def quarter_cell(heat: Float[Tensor, "*b h w"]) -> tuple[Float[Tensor, "*b 2"], 
 
     shift = torch.stack((cell(1) - cell(-1), cell(w) - cell(-w)), -1).sign() / 4
     return xy + torch.where(inside[..., None], shift, 0), height
+
+
+def newton_argmax(
+    heat: Float[Tensor, "*b h w"], *, sigma: float = 0.8, radius: int = 5
+) -> tuple[Float[Tensor, "*b 2"], Float[Tensor, "*b"]]:
+    """`argmax`, moved to the top of the parabola through the logarithm of the smoothed map; and the map's height.
+
+    For a map that is a Gaussian this is its very centre. sigma, radius: of the smoothing, in cells. Where that is no
+    top (a plain map), or more than a cell and a half away, the highest cell is left as it is, unlike in published code.
+    """
+    h, w = heat.shape[-2:]
+    xy, height = argmax(heat)
+    taps = torch.arange(-radius, radius + 1, dtype=heat.dtype, device=heat.device)
+    taps = torch.exp(-taps.square() / (2 * sigma**2))
+    taps = taps / taps.sum()
+    soft = heat
+    for size in (h, w):  # along one axis, then the other; beyond the edge is its mirror image
+        at = torch.arange(-radius, size + radius, device=heat.device)
+        at = torch.where(at < 0, -1 - at, torch.where(at >= size, 2 * size - 1 - at, at)).clamp(0, size - 1)
+        soft = soft.transpose(-1, -2).index_select(-1, at).unfold(-1, 2 * radius + 1, 1) @ taps
+    flat, (column, row) = soft.clamp(1e-3, 50).log().flatten(-2), xy.long().unbind(-1)
+
+    def cell(dx: int, dy: int) -> Tensor:
+        at = (row + dy).clamp(0, h - 1) * w + (column + dx).clamp(0, w - 1)
+        return flat.gather(-1, at[..., None])[..., 0]
+
+    middle, left, right, above, below = (cell(*d) for d in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)))
+    dx, dy = (right - left) / 2, (below - above) / 2
+    dxx, dyy = right - 2 * middle + left, below - 2 * middle + above
+    dxy = (cell(1, 1) - right - below + 2 * middle - left - above + cell(-1, -1)) / 2
+    det = dxx * dyy - dxy.square()
+    step = -torch.stack((dyy * dx - dxy * dy, dxx * dy - dxy * dx), -1) / torch.where(det > 0, det, 1)[..., None]
+    fine = (det > 0) & (dxx < 0) & (step.abs().amax(-1) <= 1.5)
+    return xy + torch.where(fine[..., None], step, 0), height
 
 
 def soft_argmax(logits: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b 2"]:

@@ -9,9 +9,10 @@ pictures: joints (`load_image`), roots (`load_image_root`), features (`load_back
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +44,7 @@ from poselift.storage.atomic import write_folder_aside
 __all__ = [
     "expected_shapes",
     "find_model",
+    "hub_files",
     "list_models",
     "load_backbone",
     "load_critic",
@@ -139,7 +141,7 @@ def find_model(source: str | Path) -> ModelInfo:
     """Where a model is and what it says about itself. Raises `InputError` (see `load_model`)."""
     text = str(source)
     if isinstance(source, str) and text.startswith("hf:"):
-        return model_info(_from_hub(text))
+        return model_info(hub_files(text, (CONFIG, WEIGHTS)))
     path = Path(source).expanduser()
     if path.is_dir():
         return model_info(path)
@@ -155,15 +157,22 @@ def find_model(source: str | Path) -> ModelInfo:
     raise unknown_name("model", text, embedded_models())
 
 
-def _from_hub(source: str) -> Path:
-    """The local folder of a model on the Hugging Face Hub, fetched if need be."""
+def hub_files(source: str, names: Sequence[str], *, optional: Sequence[str] = ()) -> Path:
+    """The local folder with these files of `hf:organisation/name[@revision]` of the Hub, fetched if need be.
+
+    Raises `InputError` where one cannot be had; those in `optional` may be missing there.
+    """
     match = _HUB.fullmatch(source.removeprefix("hf:"))
     if match is None:
         raise InputError(field="model", expected="hf:organisation/name, or with @revision", found=source)
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        files = [hf_hub_download(match["repo"], name, revision=match["revision"]) for name in (CONFIG, WEIGHTS)]
+        files = [hf_hub_download(match["repo"], name, revision=match["revision"]) for name in names]
+        for name in optional:
+            with contextlib.suppress(EntryNotFoundError):
+                hf_hub_download(match["repo"], name, revision=match["revision"])
     except (OSError, ValueError) as error:  # its own errors derive from these
         raise InputError(f"cannot be fetched from the Hugging Face Hub: {error}", file=source) from error
     return Path(files[0]).parent
