@@ -63,6 +63,12 @@ TRAINED = (
     "temporal-243", "temporal-243-causal", "ugcn", "ugcn-motion", "temporal-tenth", "temporal-semi", "repnet",
     "video-gan",
 )  # fmt: skip
+MOTION = {
+    "temporal-27-motion-1": {"motion_weight": 1.0},
+    "temporal-27-motion-step": {"motion_intervals": (1,)},
+    "temporal-27-motion-late": {"motion_begin": 0.5},
+}
+"""Other ways to weigh the motion loss of `temporal-27-motion`."""
 
 
 def small(plan: Recipe, **schedule: Any) -> Recipe:
@@ -76,8 +82,10 @@ def small(plan: Recipe, **schedule: Any) -> Recipe:
 
 def planned(name: str) -> Recipe:
     """The recipe of a row. Those without pairs are made small, so that a processor core trains them in half an hour."""
-    plan = recipe(name)
+    plan = recipe("temporal-27-motion" if name in MOTION else name)
     objective: Any = plan.objective
+    if name in MOTION:
+        return replace(plan, objective=replace(objective, **MOTION[name]))
     model: Any = plan.model
     if name == "repnet":
         objective = replace(objective, reprojection=GrowingWeight(first=1000, last=10_000, begin=0.0, end=0.8))
@@ -216,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder with cmu.npz and cmu_dance.npz")
     parser.add_argument("--out", type=Path, default=Path("runs/temporal"))
-    parser.add_argument("--rows", nargs="*", default=[*READY, *TRAINED])
+    parser.add_argument("--rows", nargs="*", default=[*READY, *TRAINED], help=f"also {', '.join(MOTION)}")
     parser.add_argument("--input", default="det", choices=("gt", "det"))
     parser.add_argument("--only-done", action="store_true", help="leave out rows that are not trained yet")
     parser.add_argument("--precision", default="32-true")

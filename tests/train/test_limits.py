@@ -30,7 +30,8 @@ REFUSED: dict[str, tuple[object, ...]] = {
     "schedule.gamma": (0.0, -1.0, math.nan), "objective.rates": ((1e-3, 0.0), (math.nan,)),
     "schedule.weight_decay": (-1.0, math.inf), "schedule.warmup": (-1,), "schedule.clip_norm": (math.nan,),
     "objective.root_noise": (-0.1, math.nan), "objective.motion_weight": (-1.0, math.nan, math.inf),
-    "schedule.ema": (1.0, -0.1, math.nan), "objective.shrinkage": (2.0, -0.1, math.nan), "seed": (-1, 1 << 63),
+    "schedule.ema": (1.0, -0.1, math.nan), "objective.shrinkage": (2.0, -0.1, math.nan),
+    "objective.motion_begin": (1.5, -0.1, math.nan), "seed": (-1, 1 << 63),
     "schedule.metric": ("mpjp_mm",),
 }  # fmt: skip
 

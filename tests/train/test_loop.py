@@ -347,5 +347,13 @@ def test_a_lifter_of_sequences_learns_with_the_motion_loss(tmp_path: Path) -> No
     assert float(found["motion"].detach()) > 0
     plain = float(found["loss"].detach() - found["motion"].detach())
     assert plain == pytest.approx(float(found["mpjpe_mm"]) / 1000, rel=1e-4)
+
+    later = replace(recipe.objective, motion_begin=0.5).build(recipe.model, recipe.data)  # type: ignore[arg-type]
+    assert isinstance(later, Supervised)
+    for part, weight in ((0.0, 0), (0.49, 0), (0.5, 1), (1.0, 1)):
+        later.part = part
+        found = later.losses(later.model, later.batch(4, torch.Generator().manual_seed(0)))
+        rest = float(found["loss"].detach()) - weight * float(found["motion"].detach())
+        assert rest == pytest.approx(float(found["mpjpe_mm"]) / 1000, rel=1e-4)
     again = load_model(train(recipe, tmp_path / "run", QUIET))
     assert isinstance(again, UGCN)

@@ -13,6 +13,7 @@ __all__ = ["check_recipe"]
 _COUNTS = ("data.validation_every", "data.train_every", "objective.samples")
 _POSITIVE = ("objective.rates",)
 _NOT_NEGATIVE = ("objective.root_noise", "objective.motion_weight")
+_PARTS = ("objective.shrinkage", "objective.motion_begin")
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -29,9 +30,10 @@ def check_recipe(recipe: Recipe) -> None:
             if not (math.isfinite(value) and value >= 0 and (value or field not in _POSITIVE)):
                 expected = "a positive number" if field in _POSITIVE else "0 or more"
                 raise InputError(field=field, expected=expected, found=value)
-    for value in _numbers(recipe, "objective.shrinkage"):
-        if not 0 <= value <= 1:
-            raise InputError(field="objective.shrinkage", expected="0 to 1", found=value)
+    for field in _PARTS:
+        for value in _numbers(recipe, field):
+            if not 0 <= value <= 1:
+                raise InputError(field=field, expected="0 to 1", found=value)
     if not 0 <= recipe.seed < 1 << 63:
         raise InputError(field="seed", expected="0 to 9223372036854775807", found=recipe.seed)
 

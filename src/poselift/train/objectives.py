@@ -180,6 +180,8 @@ class SupervisedConfig:
     """What two places of a joint say of its motion: their difference, inner product, or cross product."""
     motion_intervals: tuple[int, ...] = (8, 12, 16, 24)
     """Frames between the two; intervals that the windows are too short for do not count."""
+    motion_begin: float = 0.0
+    """Part of the run (0 to 1) at which the motion loss comes in: poses first, then how they move."""
     flip_average: bool = False
     """Validate the mean of the pose and of the mirrored person's."""
 
@@ -188,9 +190,13 @@ class SupervisedConfig:
 
 
 class Supervised(SingleStage):
-    """Loss between the lifted and the true root-relative pose, in the axes of the lifter's input frame."""
+    """Loss between the lifted and the true root-relative pose, in the axes of the lifter's input frame.
+
+    part: how much of the run is done (`Progressive`).
+    """
 
     model: Lifter
+    part: float = 0.0
 
     def __init__(self, config: SupervisedConfig, model: LifterConfig, data: DataConfig) -> None:
         if min(config.motion_intervals, default=1) < 1:
@@ -239,7 +245,8 @@ class Supervised(SingleStage):
             out["loss"] = value + cfg.bone_weight * out["bone"]
         if cfg.motion_weight > 0 and pred.shape[1] > 1:
             out["motion"] = motion(pred, target, encoding=cfg.motion_encoding, intervals=cfg.motion_intervals)
-            out["loss"] = out["loss"] + cfg.motion_weight * out["motion"]
+            if self.part >= cfg.motion_begin:
+                out["loss"] = out["loss"] + cfg.motion_weight * out["motion"]
         with torch.no_grad():
             out["mpjpe_mm"] = (pred - target).norm(dim=-1).mean() * 1000
         return out
