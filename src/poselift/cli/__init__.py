@@ -37,6 +37,7 @@ COMMANDS: dict[str, Command] = {
     "lift": Command(
         "video, pictures or 2D keypoints of people → metric 3D: npz, JSON, BVH, a page", "poselift.cli.lifting:Lift"
     ),
+    "roots": Command("pictures with boxes or annotations → where people stand, by RootNet", "poselift.cli.roots:Roots"),
     "demo": Command("lift the bundled clip and compare it with the truth", "poselift.cli.lifting:Demo"),
     "view": Command("look at lifted people in the live viewer", "poselift.cli.lifting:View"),
     "models": Command("list the weights at hand, their data licence and error", "poselift.cli.lifting:Models"),

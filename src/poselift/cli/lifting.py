@@ -13,7 +13,7 @@ from poselift.errors import InputError
 if TYPE_CHECKING:
     from poselift.pipeline.lift import Lifted
 
-__all__ = ["Demo", "Lift", "Models", "View"]
+__all__ = ["Demo", "Lift", "Models", "View", "show_progress"]
 
 Out = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 Number = Annotated[float | None, arg(metavar="NUMBER")]
@@ -114,7 +114,7 @@ class Lift:
         live = LiveOptions(seconds=self.seconds, view=self.view, port=self.port, say=partial(print, flush=True))
 
         formats = tuple(f.strip() for f in self.formats.split(",") if f.strip()) or None
-        with _progress() as progress:
+        with show_progress() as progress:
             lifted = lift(
                 self.input, out=self.out, model=self.model, refine=self.refine, root_model=self.root_model,
                 smooth=self.smooth, smooth_hz=self.smooth_hz,
@@ -215,8 +215,8 @@ def _report(lifted: Lifted) -> None:
         console.print("In Blender: File > Import > Motion Capture (.bvh)", markup=False)
 
 
-def _progress():
-    """A bar with the stage, frames per second and the time left, on a terminal only."""
+def show_progress(what: str = "frames"):
+    """A bar with the stage, frames (or what there is) per second and the time left, on a terminal only."""
     import contextlib
     import sys
 
@@ -232,7 +232,7 @@ def _progress():
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("frames{task.fields[rate]}"),
+            TextColumn(what + "{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as shown:

@@ -9,7 +9,7 @@ Millimetres, but metres in 3DPW's. Boxes of root files are extended and must not
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -120,18 +120,25 @@ def read_roots(path: str | Path, *, unit: Literal["mm", "m"] = "mm") -> list[Fou
 
 
 def write_roots(
-    roots: Sequence[FoundRoot], path: str | Path, *, unit: Literal["mm", "m"] = "mm", scores: bool = True
-) -> None:
-    """Inverse of `read_roots`: published as bbox_root_*_output.json. Without `scores` as for Human3.6M and COCO."""
-    rows = []
-    for r in roots:
-        row: dict[str, Any] = {"image_id": r.image_id}
-        if r.ann_id is not None:
-            row["ann_id"] = r.ann_id
-        row["bbox"] = [float(v) for v in r.box_xywh]
-        row["root_cam"] = [float(v) / _METRES[unit] for v in r.root_cam]
-        rows.append({**row, "score": float(r.score)} if scores else row)
-    _write(rows, path)
+    roots: Iterable[FoundRoot], path: str | Path, *, unit: Literal["mm", "m"] = "mm", scores: bool = True
+) -> int:
+    """Inverse of `read_roots`: published as bbox_root_*_output.json. Without `scores` as for Human3.6M and COCO.
+
+    Roots are written as they come, so they may be an iterator of any length; the file is there when the last one is.
+    Returns their number. Raises `OutputError`.
+    """
+    count = 0
+    with write_aside(path) as part, part.open("w") as file:
+        for count, r in enumerate(roots, 1):
+            row: dict[str, Any] = {"image_id": r.image_id}
+            if r.ann_id is not None:
+                row["ann_id"] = r.ann_id
+            row["bbox"] = [float(v) for v in r.box_xywh]
+            row["root_cam"] = [float(v) / _METRES[unit] for v in r.root_cam]
+            row |= {"score": float(r.score)} if scores else {}
+            file.write(("[" if count == 1 else ",\n ") + json.dumps(row))
+        file.write("]" if count else "[]")
+    return count
 
 
 def _write(rows: list[dict[str, Any]], path: str | Path) -> None:

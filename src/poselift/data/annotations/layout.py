@@ -87,14 +87,19 @@ class Layout:
     def of(self, image: dict[str, Any]) -> Iterator[tuple[dict[str, Any], np.ndarray, str]]:
         """Annotations of an image whose box can be used: (annotation, box (4,), how messages call it)."""
         size = self.size_wh(image)
-        for k, a in enumerate(self.people.get(image["id"], ())):
-            where = f"annotation {a['id']}" if "id" in a else f"annotation {k} of {self.name(image)}"
-            box = numbers(member(a, "bbox", file=self.file, field=where), (4,), file=self.file, field=f"{where} bbox")
+        for a, box, where in self.boxes(image):
             reason = usable_box(box, size)
             if reason is None:
                 yield a, box, where
             else:
                 self.dropped[reason] += 1
+
+    def boxes(self, image: dict[str, Any]) -> Iterator[tuple[dict[str, Any], np.ndarray, str]]:
+        """Annotations of an image, whether their box can be used or not, as `of`."""
+        for k, a in enumerate(self.people.get(image["id"], ())):
+            where = f"annotation {a['id']}" if "id" in a else f"annotation {k} of {self.name(image)}"
+            box = numbers(member(a, "bbox", file=self.file, field=where), (4,), file=self.file, field=f"{where} bbox")
+            yield a, box, where
 
 
 def load_layout(path: Path) -> Layout:

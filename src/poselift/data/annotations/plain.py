@@ -19,7 +19,7 @@ from poselift.errors import InputError
 from poselift.formats.rootnet import numbers, read_boxes
 from poselift.structures import Skeleton, skeleton
 
-__all__ = ["read_mpii", "read_mscoco", "read_own"]
+__all__ = ["own_K", "read_mpii", "read_mscoco", "read_own"]
 
 
 def _keypoints(a: dict[str, Any], joints: int, layout: Layout, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +105,7 @@ def read_own(path: Path, split: str, options: AnnotationOptions) -> AnnotationSe
         people = [_own_person(a, box, where, skel, order, layout, options) for a, box, where in layout.of(image)]
         boxes = None if found is None else tuple(found.get(image["id"], ()))
         size = layout.size_wh(image)
-        K = _own_K(layout, image)
+        K = own_K(layout, image)
         if people or boxes:
             pictures.append(
                 AnnotatedPicture(
@@ -142,7 +142,8 @@ def _joints(layout: Layout, options: AnnotationOptions) -> tuple[Skeleton, np.nd
     return skeleton("coco17"), None
 
 
-def _own_K(layout: Layout, image: dict[str, Any]) -> np.ndarray | None:
+def own_K(layout: Layout, image: dict[str, Any]) -> np.ndarray | None:
+    """Intrinsics (3, 3) of an image that has `intrinsic`, or `f` and `c`; None for one that has neither."""
     where = layout.name(image)
     if "intrinsic" in image:
         fx, fy, cx, cy = numbers(image["intrinsic"], (4,), file=layout.file, field=f"{where} intrinsic")
