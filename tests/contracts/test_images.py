@@ -163,6 +163,20 @@ def test_flip_average_does_not_know_left_from_right(kind: str, name: str):
 
 
 @pytest.mark.parametrize(("kind", "name"), ROOTS)
+def test_flip_average_places_the_mirrored_crop_on_the_other_side(kind: str, name: str):
+    model, k = default(kind, name), torch.tensor([4.0, 5.0])
+    h, w = crops().shape[-2:]
+    K = torch.tensor([[1000.0, 0, (w - 1) / 2], [0, 1000, (h - 1) / 2], [0, 0, 1]]).repeat(2, 1, 1)
+    box = torch.tensor([[0.0, 0, w, h]]).repeat(2, 1)  # pixels of the crop are those of the image
+    with torch.no_grad():
+        a = model.locate(crops(), k, box, K, flip_average=True)
+        b = model.locate(crops().flip(-1), k, box, K, flip_average=True)
+        once = model.locate(crops(), k, box, K)
+    assert_close(b, a * torch.tensor([-1.0, 1, 1]), rtol=1e-4, atol=1e-5)
+    assert (a - once).abs().amax() > 1e-6
+
+
+@pytest.mark.parametrize(("kind", "name"), ROOTS)
 def test_roots_of_crops(kind: str, name: str):
     """Twice the k, twice the depth; whatever the network sees is placed in its box."""
     model = default(kind, name)

@@ -156,13 +156,22 @@ class ImageRoot(ImageModel):
         k: Float[Tensor, " b"],
         box_xywh: Float[Tensor, "b 4"],
         K: Float[Tensor, "b 3 3"],
+        *,
+        flip_average: bool = False,
     ) -> Float[Tensor, "b 3"]:
         """Crops of boxes → root_cam in the unit of k (metres for real boxes of 2 m), camera axes.
 
-        K: intrinsics of the whole image, without distortion.
+        K: intrinsics of the whole image, without distortion. flip_average: the mean of what the crop and the mirrored
+        crop give.
         """
-        found = self(self.normalize(image), k)
+        x = self.normalize(image)
+        found = self(x, k)
         h, w = image.shape[-2:]
+        if flip_average:
+            mirrored = self(x.flip(-1), k)
+            last = (w - 1) / CELL
+            mirrored = torch.stack((last - mirrored[:, 0], mirrored[:, 1], mirrored[:, 2]), -1)
+            found = (found + mirrored) / 2
         part = found[:, :2] / found.new_tensor((w / CELL, h / CELL))
         root_img = part * box_xywh[:, 2:] + box_xywh[:, :2]
         return unproject(root_img, found[:, 2], K)
