@@ -44,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "import": Command("turn a published checkpoint into a model folder", "poselift.cli.importing:Import"),
     "train": Command("train a lifter by a named recipe, or resume", "poselift.cli.training:Train"),
     "eval": Command("compare a model with the truth: tables and plots", "poselift.cli.training:Eval"),
+    "eval roots": Command("compare a file of roots with annotated places: MRPE, AP_25", "poselift.cli.roots:EvalRoots"),
     "data prepare": Command("bring a data set into the native form, once", "poselift.cli.data:Prepare"),
     "data info": Command("describe any file: people, frames, gaps, plausibility", "poselift.cli.data:Info"),
 }

@@ -1,7 +1,8 @@
-"""Arguments of `poselift roots`."""
+"""Arguments of `poselift roots` and `poselift eval roots`."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from poselift.cli.lifting import Name, Number, show_progress
 
-__all__ = ["Roots"]
+__all__ = ["EvalRoots", "Roots"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,3 +68,33 @@ class Roots:
             print("  left out: " + ", ".join(f"{n:,} {reason}" for reason, n in sorted(done.left_out.items())))
         for note in done.notes:
             print(f"  {note}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRoots:
+    """Compare a file of roots (`poselift roots`, or RootNet's) with an annotated set: MRPE, its x, y, z, and AP_25."""
+
+    input: Positional[Annotated[Path, arg(metavar="FILE")]]
+    """JSON list of image_id, root_cam, bbox, and ann_id and score where they are known."""
+    data: Annotated[str, arg(metavar="NAME")]
+    """Set with known places: human36m, mupots, muco, pw3d, or coco, your own file with keypoints_cam."""
+    path: Annotated[Path, arg(metavar="DIR")]
+    """Folder of the set (coco: or the file)."""
+    split: Literal["train", "validation", "test"] = "test"
+    """Which part of it."""
+    unit: Literal["mm", "m"] | None = None
+    """Unit of the file's root_cam (mm; of pw3d m)."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> None:
+        from poselift.pipeline.root_scores import score_roots
+
+        found = score_roots(self.input, self.data, self.path, split=self.split, unit=self.unit)
+        if self.json:
+            print(json.dumps(found.to_dict(), indent=1))
+            return
+        print(f"{found.file}: {found.predictions:,} roots; {found.people:,} people in {found.data}, {found.split}")
+        print(f"  {found.pairs:,} roots belong to one person by their id, or as the only ones in their picture")
+        for name, value in {**found.figures, **{f"mrpe_mm {k}": v for k, v in found.actions.items()}}.items():
+            print(f"  {name:<24}{value:8.1f}")
