@@ -55,7 +55,7 @@ def clips_from_rows(
         raise InputError("nobody in any frame: no joint has coordinates and a confidence above 0", file=file)
     keep = np.ones(len(conf), bool) if p_root is not None else (conf > 0).any(1)
     if track is None:
-        track = link(frame, kp_img, conf)
+        track = link(frame, kp_img, conf, fps=rate(fps, options, file)["fps"])
         keep &= track >= 0
     track, frame = np.asarray(track, np.int64), np.asarray(frame, np.int64)
     order = np.flatnonzero(keep)

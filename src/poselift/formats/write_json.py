@@ -1,7 +1,8 @@
 """`poses.json`: the facts of `scene.facts`, then `tracks`, each a list of frames; a fact or a frame per line.
 
-A frame holds `frame`, `p_root` [[x, y, z] per joint] and `root_cam` [x, y, z] in metres, `kp_img` [[u, v] per joint] in
-pixels and `conf` [per joint]. `p_root` is left out where nobody has been lifted, `root_cam` where it is unknown.
+A frame holds `frame`, `p_root` [[x, y, z] per joint], `root_cam` [x, y, z] and its standard deviation `root_sd` in
+metres, `kp_img` [[u, v] per joint] in pixels and `conf` [per joint]. `p_root` is left out where nobody has been lifted,
+`root_cam` where it is unknown, `root_sd` where nothing is known of it (`structures.uncertainty`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from poselift.formats.scene import facts
 from poselift.storage.atomic import write_aside
 from poselift.structures import Clip
+from poselift.structures.uncertainty import root_sd
 
 __all__ = ["write"]
 
@@ -37,6 +39,7 @@ def write(clips: Sequence[Clip], path: str | Path) -> list[Path]:
 
 def _frames(clip: Clip) -> Iterator[str]:
     fields = [("frame", clip.frame_numbers, 0), ("p_root", clip.p_root, 5), ("root_cam", clip.root_cam, 5)]
+    fields += [("root_sd", root_sd(clip), 5)]
     fields += [("kp_img", clip.kp_img, 3), ("conf", clip.confidence, 4)]
     for start in range(0, len(clip), _CHUNK):
         columns = {}

@@ -23,10 +23,10 @@ from poselift.pipeline.captured import Captured, ended_by_signals
 from poselift.pipeline.causal import LivePoses, check_causal
 from poselift.pipeline.intrinsics import CameraOptions, choose_camera
 from poselift.pipeline.refine import Refining
-from poselift.pipeline.watch import REENTRY_S, Progress, Recording, VideoOptions, Watched, built_detector
+from poselift.pipeline.watch import Progress, Recording, VideoOptions, Watched, built_detector
 from poselift.structures import Clip
 from poselift.structures.conversions import convert
-from poselift.structures.tracks import Tracker
+from poselift.structures.tracks import REENTRY_S, Tracker
 from poselift.video import Frame
 from poselift.video.ahead import Behind
 from poselift.video.live import LiveSource
@@ -151,7 +151,7 @@ class _Session:
         body, (w, h) = self.recording.detector.skeleton, self.source.size_wh
         kp = np.random.default_rng(0).uniform((0, 0), (w, h), (len(body), 2)).astype(np.float32)
         person = Person(kp_img=kp, conf=np.ones(len(body), np.float32), box=np.array([0.0, 0, w, h]))
-        tracker = Tracker(max_gap=1)
+        tracker = Tracker(fps=self.source.fps)
         for number in range(2):
             tracker.see(number, kp[None], person.conf[None])
         for _ in range(2):
@@ -209,8 +209,8 @@ class _Session:
 
     def run(self, found: Iterator[list[Person]], progress: Progress | None) -> None:
         """Everything that happens to a frame, until they end."""
-        spent, away = self.out.seconds, max(1, round(REENTRY_S * self.source.fps))
-        tracker, last = Tracker(max_gap=away), 0
+        spent, fps = self.out.seconds, self.source.fps
+        tracker, last = Tracker(fps=fps), 0
         while True:
             began, waited = time.perf_counter(), spent["wait"]
             people = next(found, None)
@@ -219,7 +219,8 @@ class _Session:
                 return
             began = time.perf_counter()
             frame, came = self.waiting.popleft()
-            tracker.max_gap, last = max(away, 3 * (frame.number - last)), frame.number  # where few frames are looked at
+            tracker.max_gap_s = max(REENTRY_S, 3 * (frame.number - last) / fps)  # where few frames are looked at
+            last = frame.number
             ids = self.recording.take(frame.number, people, tracker)
             self.captured.add(frame.number, frame.seconds)
             spent["track"] += time.perf_counter() - began

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from poselift.pipeline.smooth import Smoothing
 from poselift.pipeline.stage import MIN_JOINTS, lift_tracks
 from poselift.pipeline.watch import Progress
 from poselift.structures import Clip
+from poselift.structures.uncertainty import FOCAL_SD, RootError
 from poselift.video import FrameSource
 from poselift.view.notes import standard_notes
 
@@ -78,7 +80,9 @@ class Run:
     def pieces(self, scene: Scene) -> Iterator[tuple[int, Clip]]:
         """Lifted slices of the scene's tracks, in order, with what was assumed in their meta."""
         cameras = [scene.camera.camera] * len(scene.tracks)
-        said = {"assumed_focal": True} if scene.camera.assumed_focal else {}
+        assumed = scene.camera.assumed_focal
+        said: dict[str, Any] = RootError(focal=FOCAL_SD if assumed else 0.0).to_meta()
+        said |= {"assumed_focal": True} if assumed else {}
         for stage in (self.refining, self.placing):
             said |= {} if stage is None else stage.meta
         for lifter, a, b in self.lifters.groups(scene.tracks):

@@ -22,10 +22,7 @@ from poselift.video import Frame, FrameSource, Selection, kind_of, open_frames
 from poselift.video.ahead import ahead
 from poselift.video.live import LiveSource
 
-__all__ = ["REENTRY_S", "Progress", "Recording", "VideoOptions", "Watched", "built_detector", "has_pixels", "watch"]
-
-REENTRY_S = 1.0
-"""Who is back within this time is the same person."""
+__all__ = ["Progress", "Recording", "VideoOptions", "Watched", "built_detector", "has_pixels", "watch"]
 
 SHORTEST_S = 0.1
 """Whoever was seen for less than this, in a longer recording, was no person."""
@@ -172,7 +169,7 @@ class Recording:
 
     def clips(self) -> list[Clip]:
         """The people of the recording; none if nobody was seen."""
-        tracker = Tracker(max_gap=max(1, round(REENTRY_S * self.fps)))
+        tracker = Tracker(fps=self.fps)
         seconds, frames = self.out.seconds, 0
         with closing(self.decoded()) as images, closing(self.detector.detect(images, still=self.source.still)) as found:  # type: ignore[type-var]
             while True:

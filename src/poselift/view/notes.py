@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from poselift.structures import Clip
+from poselift.structures.uncertainty import RootError
 from poselift.view.stage import Stage
 from poselift.view.timeline import Timeline
 
@@ -35,6 +36,14 @@ def standard_notes(clips: Sequence[Clip]) -> list[str]:
         known = "assumed, not measured: distances scale with it" if assumed else "given"
         fov = np.degrees(2 * np.arctan(w / 2 / fx))
         notes.append(f"Focal length: {focal} px for {w} × {h} px ({fov:.0f}° wide), {known}.")
+    error = RootError.of(first.meta)
+    if error is not None and first.root_cam is not None:
+        size = f"{100 * error.size:.0f} % from the guess of the body's size"
+        parts = f"{100 * error.focal:.0f} % from the assumed focal length, {size}" if error.focal else size
+        notes.append(
+            f"Distance from the camera: ± {100 * error.depth:.0f} %, one standard deviation ({parts}); sideways and "
+            f"up ± {100 * error.size:.0f} %."
+        )
     guessed = [n for j, n in enumerate(first.skeleton.joints) if all((c.confidence[:, j] == 0).all() for c in clips)]
     if guessed:
         names = ", ".join(guessed[:6]) + (f" and {len(guessed) - 6} more" if len(guessed) > 6 else "")
