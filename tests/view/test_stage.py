@@ -89,3 +89,30 @@ def test_the_viewpoint_sees_everybody(start):
 def test_a_clip_in_which_nobody_is_seen_still_has_a_stage():
     stage = Stage.of([scenes.hide(scenes.clip(10), 0, 10)])
     assert np.isfinite(stage.ground)
+
+
+def test_a_guessed_foot_is_no_floor():
+    """Legs that nobody saw do not say where the floor is: those of another person do, and without any there is none."""
+    whole = scenes.clip(40)
+    conf = whole.confidence.copy()
+    conf[:, scenes.H36M.indices("l_ankle", "r_ankle")] = 0
+    assert whole.p_root is not None
+    p = whole.p_root.copy()
+    p[:, scenes.H36M.indices("l_ankle", "r_ankle"), 1] += 0.4  # guessed much too low
+    half = whole.replace(conf=conf, p_root=p, track_id=1)
+    assert not Stage.of([half]).feet_seen
+    both, alone = Stage.of([whole, half]), Stage.of([whole])
+    assert both.feet_seen
+    assert both.ground == pytest.approx(alone.ground, abs=0.01)
+    assert both.tilt == pytest.approx(alone.tilt, abs=0.01)
+
+
+def test_only_the_foot_that_was_seen_counts():
+    p = scenes.walker(3).p_world.astype(float)
+    left, right = scenes.H36M.indices("l_ankle", "r_ankle")
+    p[:, right, 2] -= 0.5
+    seen = np.ones(p.shape[:2], bool)
+    assert foot_points(p, scenes.H36M, seen)[:, 2] == pytest.approx(p[:, right, 2] - 0.08)
+    seen[:, right] = False
+    seen[2, left] = False
+    assert foot_points(p, scenes.H36M, seen)[:, 2] == pytest.approx(p[:2, left, 2] - 0.08)

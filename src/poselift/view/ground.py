@@ -20,12 +20,17 @@ _TILT = 0.2
 MOST_TILT = np.radians(30)
 
 
-def foot_points(p: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """(t, 3) sole of the lower foot in each frame of p (t, j, 3), z up; the lowest joint where there are no feet."""
+def foot_points(p: np.ndarray, skeleton: Skeleton, seen: np.ndarray | None = None) -> np.ndarray:
+    """(n, 3) sole of the lower foot in each frame of p (t, j, 3), z up; the lowest joint of a layout without feet.
+
+    seen (t, j): only feet that were seen count, and frames without any are left out; None for all of them.
+    """
     feet = [i for i, n in enumerate(skeleton.joints) if n.endswith(_FEET)] or list(range(len(skeleton)))
     high = [ANKLE_HEIGHT if skeleton.joints[i].endswith("ankle") else 0.02 for i in feet]
     soles = p[:, feet] - np.array([[0, 0, h] for h in high])
-    return soles[np.arange(len(p)), soles[..., 2].argmin(1)] if len(p) else np.zeros((0, 3))
+    there = np.ones(soles.shape[:2], bool) if seen is None else seen[:, feet]
+    lower = np.where(there, soles[..., 2], np.inf)
+    return soles[np.arange(len(p)), lower.argmin(1)][there.any(1)] if len(p) else np.zeros((0, 3))
 
 
 def fit_floor(soles: Sequence[np.ndarray], fps: float, *, tilted: bool) -> tuple[float, float, float]:

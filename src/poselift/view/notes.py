@@ -61,7 +61,8 @@ def page_notes(stage: Stage, line: Timeline, has_truth: bool) -> list[str]:
         up = f"up is judged by the ground the feet walk on ({np.degrees(stage.tilt):.0f}° from the camera's up)"
     else:
         up = "up is the camera's, since gravity is not known"
-    notes = [f"3D view: {up}; the grid lies under the feet, one line per half metre."]
+    grid = "the grid lies under the feet, one line per half metre" if stage.feet_seen else "no floor: no foot was seen"
+    notes = [f"3D view: {up}; {grid}."]
     if stage.placed:
         notes.append("The clips have no absolute root, so people stand still, side by side, 4 m away.")
     if has_truth:

@@ -125,6 +125,8 @@ def _in_script(text: str) -> str:
 
 def _summary(clips: Sequence[Clip], line: Timeline) -> str:
     people = "1 person" if len(clips) == 1 else f"{len(clips)} people"
+    if line.total == 1:
+        return f"{people} · {line.counted()}"
     last = max(c.frame_numbers[-1] for c in clips if len(c))
     first = min(c.frame_numbers[0] for c in clips if len(c))
     seconds = (last - first + 1) / line.fps

@@ -148,7 +148,14 @@ def _puppet(
 
 
 def add_ground(scene: Any, stage: Stage, clips: Sequence[Clip]) -> None:
-    """A metre grid under the feet that catches soft shadows."""
+    """Light, and a metre grid under the feet that catches soft shadows: none where nobody's feet were seen."""
+    if stage.feet_seen:
+        _add_grid(scene, stage, clips)
+    scene.configure_environment_map(hdri=None)
+    scene.add_light_ambient("/ambient_light", intensity=1.5)
+
+
+def _add_grid(scene: Any, stage: Stage, clips: Sequence[Clip]) -> None:
     p = stage.points(clips)
     x, y = (np.percentile(p[:, :2], 1, axis=0) + np.percentile(p[:, :2], 99, axis=0)) / 2
     spread = float(np.max(np.percentile(p[:, :2], 99, axis=0) - np.percentile(p[:, :2], 1, axis=0)))
@@ -159,8 +166,6 @@ def add_ground(scene: Any, stage: Stage, clips: Sequence[Clip]) -> None:
         cell_thickness=0.8, section_thickness=1.0, shadow_opacity=0.3, infinite_grid=True, fade_distance=2.2 * side,
         fade_strength=1.5,
     )  # fmt: skip
-    scene.configure_environment_map(hdri=None)
-    scene.add_light_ambient("/ambient_light", intensity=1.5)
 
 
 def add_camera(scene: Any, stage: Stage) -> None:

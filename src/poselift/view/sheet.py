@@ -91,7 +91,8 @@ def _proportion(stage: Stage, rows: np.ndarray, view: np.ndarray) -> float:
 
 def _title(clips: Sequence[Clip], line: Timeline) -> str:
     people = "1 person" if len(clips) == 1 else f"{len(clips)} people"
-    return f"{people}, {line.counted()} at {line.fps:g} per second"
+    rate = f" at {line.fps:g} per second" if line.total > 1 else ""
+    return f"{people}, {line.counted()}{rate}"
 
 
 def _legend(canvas: Any, clips: Sequence[Clip], has_truth: bool, high: float) -> None:
@@ -183,7 +184,8 @@ def _draw_space(
     for k, ax in enumerate(axes):
         low, high = flat[k][:, :2].min(0), flat[k][:, :2].max(0)
         _frame(ax, (low + high) / 2, half)
-        draw_floor(ax, floors[k], view, 4 * half)
+        if stage.feet_seen:
+            draw_floor(ax, floors[k], view, 4 * half)
         for c, p, r, colours in zip(clips, stage.figures, rows[:, k], track_colours(len(clips)), strict=True):
             if r >= 0:
                 draw_body(ax, p[r], c.skeleton, colours, view, per_metre, c.confidence[r] > 0)

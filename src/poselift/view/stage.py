@@ -26,7 +26,7 @@ class Stage:
     figures: p_view (t, j, 3) of each clip; T_view_cams (4, 4) of each clip's camera; ground: height of the
     floor; gravity_known: up is the world's z. If it is not, up is the camera's -y, corrected by `tilt` radians
     so that the floor that the feet walk on is level. placed: the clips had no absolute root and stand side by
-    side.
+    side. feet_seen: somebody's foot was; the floor is a guess otherwise.
     """
 
     figures: tuple[np.ndarray, ...]
@@ -36,6 +36,7 @@ class Stage:
     tilt: float
     gravity_known: bool
     placed: bool
+    feet_seen: bool = True
 
     @classmethod
     def of(cls, clips: Sequence[Clip]) -> Stage:
@@ -49,8 +50,12 @@ class Stage:
             beside = np.array([1.2 * (i - (len(clips) - 1) / 2), 0.0, 4.0])
             root = beside if placed or c.root_cam is None else c.root_cam[:, None]
             figures.append(_moved(frames[i], c.p_root + root))
-        soles = [foot_points(p[_shown(c)], c.skeleton) for p, c in zip(figures, clips, strict=True)]
-        a, b, ground = fit_floor(soles, clips[0].fps, tilted=not known and not placed)
+        both = list(zip(figures, clips, strict=True))
+        soles = [foot_points(p, c.skeleton, c.confidence > 0) for p, c in both]
+        feet_seen = any(map(len, soles))
+        if not feet_seen:
+            soles = [foot_points(p[_shown(c)], c.skeleton) for p, c in both]
+        a, b, ground = fit_floor(soles, clips[0].fps, tilted=feet_seen and not known and not placed)
         if a or b:
             turn = np.eye(4)
             turn[:3, :3] = level(a, b)
@@ -62,6 +67,7 @@ class Stage:
         return cls(
             figures=tuple(figures), camera=clips[0].camera, T_view_cams=tuple(frames), ground=ground,
             tilt=float(np.arctan(np.hypot(a, b))), gravity_known=known, placed=placed,
+            feet_seen=feet_seen,
         )  # fmt: skip
 
     @property
