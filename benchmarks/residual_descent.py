@@ -3,6 +3,7 @@
     python benchmarks/cmu17.py --data DIR --out runs/cmu17 --rows linear-erd lcn semgcn --default ""   # the lifters
     python benchmarks/residual_descent.py --data DIR --out runs/cmu17                      # the table
     python benchmarks/residual_descent.py --data DIR --out runs/cmu17 --ablation           # features × steps
+    python benchmarks/residual_descent.py --data DIR --out runs/cmu17 --speed              # poses per second
 
 Rows: the lifter alone; ERD with the true root and with one solved by least squares; ERD in a camera aimed at the person
 (`erd_look`) with both roots; the optimiser (`gauss_newton`); the optimiser followed by `erd_look`. Models, and how many
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,10 @@ class Bench:
             objective["after"] = str(self.refiner(lifter, input, row.after))
         return self.trained(f"{lifter}-{input}-{slug(name)}", plan, input, **objective)
 
+    def chain(self, lifter: str, input: str, name: str) -> list[Any]:
+        """The refiners of a row, one after the other."""
+        return [load_refiner(self.refiner(lifter, input, n)) for n in (ROWS[input][name].after, name) if n]
+
     def poses(self, lifter: str, input: str, split: str) -> tuple[list[Clip], list[torch.Tensor], Any]:
         if (input, split) not in self.clips:
             config = DataConfig(path=self.data, input=input)  # type: ignore[arg-type]
@@ -104,19 +108,34 @@ class Bench:
         return clips, list(predictions(model, clips)), model
 
 
-def seconds_per_batch(lifter: Any, refiners: list[Any], batch: int = 1024, repeats: int = 7) -> float:
-    """Median over repeats, after a warm-up, of lift and refine on this device."""
+def seconds_per_batch(
+    chains: dict[str, list[Any]], lifter: Any, batch: int = 1024, repeats: int = 7
+) -> dict[str, float]:
+    """Median seconds of the processor that lifting and each chain of refiners after it take, in turns."""
     kp, conf = torch.rand(batch, 1, 17, 2) * 400 + 300, torch.ones(batch, 1, 17)
     K = torch.tensor([[1145.0, 0, 512], [0, 1145.0, 515], [0, 0, 1]]).expand(batch, 3, 3)
     size, at = torch.tensor([1000.0, 1002.0]).expand(batch, 2), torch.tensor([0.0, 0, 5]).expand(batch, 1, 3)
 
-    def run() -> None:
+    def run(refiners: list[Any]) -> None:
         p = lifter.lift(kp, conf, K, size)
         for refiner in refiners:
             p = refiner.refine(kp, conf, p, at, K)
 
     with torch.no_grad():
-        return medians({"run": run}, repeats, clock=time.perf_counter)["run"]
+        return medians({name: lambda c=chain: run(c) for name, chain in chains.items()}, repeats)
+
+
+def speed(bench: Bench, lifters: list[str]) -> str:
+    """Thousands of poses in a second of one processor core, lifted, and lifted and refined: a Markdown table."""
+    ways = ("ERD, solved root", "ERD look-at, solved root", "optimiser", "optimiser, ERD look-at")
+    lines = ["| lifter | parameters | lifting | " + " | ".join(ways) + " |", "|" + "---|" * (len(ways) + 3)]
+    for name in lifters:
+        lifter = load_model(bench.lifter(name, "gt")).fold()
+        chains = {"lifting": [], **{way: bench.chain(name, "gt", way) for way in ways}}
+        found = seconds_per_batch(chains, lifter)
+        size = f"{sum(p.numel() for p in load_model(bench.lifter(name, 'gt')).parameters()) / 1e6:.2f} M"
+        lines.append(f"| {name} | {size} | " + " | ".join(f"{1.024 / found[c]:.1f}" for c in chains) + " |")
+    return "\n".join(lines)
 
 
 def table(
@@ -127,11 +146,7 @@ def table(
         for lifter in lifters:
             clips, before, model = bench.poses(lifter, input, split)
             for name in ["lifting", *(names or ROWS[input])]:
-                chain: list[Any] = []
-                if name != "lifting":
-                    bench.refiner(lifter, input, name)
-                    after = ROWS[input][name].after
-                    chain = [load_refiner(bench.refiner(lifter, input, n)) for n in (after, name) if n]
+                chain = [] if name == "lifting" else bench.chain(lifter, input, name)
                 poses: Any = before
                 for refiner in chain:
                     poses = list(refined(Refinement(refiner=refiner), clips, poses))
@@ -143,7 +158,6 @@ def table(
                         "refined": name,
                         "steps": [r.config.steps for r in chain],
                         "parameters": sum(p.numel() for r in chain for p in r.parameters()),
-                        "poses_per_s": round(1024 / seconds_per_batch(model, chain)),
                         **{k: None if v is None else round(float(v), 3) for k, v in figures.items()},
                     }
                 )
@@ -152,7 +166,7 @@ def table(
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    head = ["lifter", "input", "refined by", "MPJPE", "gain", *list(FIGURES.values())[1:], "parameters", "poses/s"]
+    head = ["lifter", "input", "refined by", "MPJPE", "gain", *list(FIGURES.values())[1:], "parameters"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     alone = {(r["lifter"], r["input"]): r["mpjpe_mm/frame"] for r in rows if r["refined"] == "lifting"}
     for r in rows:
@@ -161,7 +175,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         name = "–" if r["refined"] == "lifting" else r["refined"]
         cells = [r["lifter"], r["input"], name, f"{error:.1f}", gain]
         cells += [f"{r[f'{k}/frame']:.1f}" for k in list(FIGURES)[1:]]
-        lines.append("| " + " | ".join([*cells, f"{r['parameters'] / 1e6:.2f} M", f"{r['poses_per_s']:,}"]) + " |")
+        size = f"{r['parameters'] / 1e6:.2f} M" if r["parameters"] else ""
+        lines.append("| " + " | ".join([*cells, size]) + " |")
     return "\n".join(lines)
 
 
@@ -214,9 +229,14 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--ablation", action="store_true", help="features × steps on the linear lifter, with a plot")
+    parser.add_argument("--speed", action="store_true", help="print poses per second, and no errors")
     parser.add_argument("--steps", type=int, default=10, help="regressors of the ablation")
     args = parser.parse_args()
     bench = Bench(args.data, args.out, args.every)
+    if args.speed:
+        torch.set_num_threads(1)
+        print(speed(bench, args.lifters))
+        return
     if args.ablation:
         rows = [r for input in args.inputs for r in ablation(bench, input, args.split, args.steps)]
         plot(rows, args.out / "ablation.png")
