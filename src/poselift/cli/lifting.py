@@ -75,8 +75,7 @@ class Lift:
     vitpose (of the Hugging Face Hub); given (your keypoint file)."""
     detector_files: Annotated[Path | None, arg(metavar="DIR|FILE")] = None
     """Folder with the detector's ONNX files (rtmpose), the ONNX person detector or a JSON file of boxes (resnet,
-    vitpose), or
-    the keypoint file of this video (given)."""
+    vitpose), or the keypoint file of this video (given)."""
     detector_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
     """Model that finds the joints: a folder of `poselift train pose-resnet` or `poselift import` (resnet), one in the
     form of the transformers library (vitpose), or hf:ORGANISATION/NAME of the Hugging Face Hub."""
