@@ -187,7 +187,9 @@ class Recording:
         self.out.frames += frames
         w, h = self.source.size_wh
         if not self.source.still:
-            self.out.notes.append(f"{frames:,} frames of {w} × {h} at {self.fps:.5g} per second.")
+            self.out.notes.append(
+                f"{frames:,} {'frame' if frames == 1 else 'frames'} of {w} × {h} at {self.fps:.5g} per second."
+            )
         return self.chosen(frames) if self.number else []
 
     def decoded(self) -> Iterator[Frame]:

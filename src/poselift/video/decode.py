@@ -72,6 +72,7 @@ class VideoFile:
             check_size(codec.width, codec.height, path)
             rate = stream.average_rate or stream.guessed_rate
             times, self._counted, self._cut = _packet_times(container, stream, float(rate or _FALLBACK_FPS))
+            self._cut = self._cut or _ends_early(container, times)
             if len(times) > MAX_FRAMES:
                 raise InputError(file=path, expected=f"at most {MAX_FRAMES:,} frames", found=f"{len(times):,}")
             self.timing = timing_of(times, float(rate) if rate else None)
@@ -114,9 +115,11 @@ class VideoFile:
         if self._cut or self._lost:
             said.append("The video is damaged or cut off: what could be read of it was used.")
         if self._skipped:
-            said.append(f"{self._skipped} frames that share the time of another were left out.")
+            n = self._skipped
+            said.append(f"{n} {'frame that shares' if n == 1 else 'frames that share'} the time of another left out.")
         if self._resized:
-            said.append(f"{self._resized} frames of another size were brought to that of the first.")
+            n = self._resized
+            said.append(f"{n} {'frame' if n == 1 else 'frames'} of another size brought to that of the first.")
         return said
 
     def frames(self) -> Iterator[Frame]:
@@ -212,6 +215,14 @@ def _packet_times(container: Any, stream: Any, rate: float) -> tuple[np.ndarray,
     if len(ticks) < packets or container.format.name == "avi":
         return np.arange(packets) / rate, True, cut
     return np.sort(np.asarray(ticks, dtype=np.float64)) * float(stream.time_base or 1), False, cut
+
+
+def _ends_early(container: Any, times: np.ndarray) -> bool:
+    """True where a file without sound holds clearly less than the length that it states: a copy that broke off."""
+    if not container.duration or container.streams.audio or len(times) < 2:
+        return False
+    stated = container.duration / 1e6
+    return stated - float(times[-1] - times[0]) > max(0.5, 0.1 * stated)
 
 
 def _decoded(container: Any, stream: Any, errors: list[Exception]) -> Iterator[Any]:

@@ -109,7 +109,7 @@ def draw_people(
 
 
 def _draw(canvas: Any, clip: Clip, row: int, colours: Colours, scale: float) -> None:
-    """One person, on a transparent layer just large enough."""
+    """One person, on an enlarged copy of the part of the canvas that is just large enough."""
     from PIL import Image, ImageDraw, ImageFont
 
     conf = clip.confidence[row]
@@ -123,8 +123,9 @@ def _draw(canvas: Any, clip: Clip, row: int, colours: Colours, scale: float) -> 
     high = np.minimum(np.ceil(seen.max(0) + margin), canvas.size).astype(int)
     if (high <= low).any():
         return
-    layer = Image.new("RGBA", tuple(((high - low) * _FINE).tolist()))
-    pen = ImageDraw.Draw(layer)
+    box = (*low.tolist(), *high.tolist())
+    layer = canvas.crop(box).resize(tuple(((high - low) * _FINE).tolist()), Image.Resampling.NEAREST)
+    pen = ImageDraw.Draw(layer, "RGBA")  # blends what is drawn with what is there
     at = [(float(x), float(y)) for x, y in (kp - low) * _FINE]
     for edge in (True, False):  # a dark edge below, so that light colours stand out on light grounds
         for child, parent in clip.skeleton.bones:
@@ -146,5 +147,4 @@ def _draw(canvas: Any, clip: Clip, row: int, colours: Colours, scale: float) -> 
         (x, y), str(clip.track_id), font=font, anchor="mb", fill=(255, 255, 255, 255),
         stroke_width=2 * _FINE, stroke_fill=(16, 20, 26, 220),
     )  # fmt: skip
-    small = layer.resize(tuple((high - low).tolist()), Image.Resampling.BOX)
-    canvas.paste(small, tuple(low.tolist()), small)
+    canvas.paste(layer.reduce(_FINE), box)
