@@ -22,7 +22,7 @@ __all__ = ["HEADER_LINES", "write"]
 HEADER_LINES = 10
 """Comment lines above the line of column names."""
 
-_CHUNK = 4096
+_CHUNK = 256
 
 
 def write(clips: Sequence[Clip], path: str | Path) -> list[Path]:
