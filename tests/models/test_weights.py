@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,6 +229,17 @@ def test_models_that_come_with_the_package_load():
         assert info.data_licence != "not stated"
         assert info.errors
         assert model.skeleton.name == info.config["skeleton"]
+
+
+def test_loading_lifters_does_not_import_the_compiler():
+    """Whatever a network computes while it is built on the meta device may import seconds of torch's decompositions."""
+    code = (
+        "import sys; from poselift.models.cards import list_models; from poselift.models.weights import load_model\n"
+        "for m in list_models():\n    if m.kind == 'lifter': load_model(m.name)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_from_the_hub(folder: Path, monkeypatch: pytest.MonkeyPatch):

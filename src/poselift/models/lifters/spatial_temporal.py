@@ -101,9 +101,9 @@ class SpatialTemporal(Lifter):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.here = taps - 1 if config.causal else taps // 2  # the tap of the frame that the output stands for
-        with torch.no_grad():  # begins as a Gaussian over a few frames
-            away = (torch.arange(taps) - self.here) / 1.5
-            self.w_k.bias.add_((-0.5 * away**2).clamp_min(-8).repeat(joints))
+        begin = [max(-0.5 * ((k - self.here) / 1.5) ** 2, -8.0) for k in range(taps)]  # a Gaussian over a few frames
+        with torch.no_grad():
+            self.w_k.bias.copy_(torch.tensor(begin * joints))
 
     def encode(
         self,
