@@ -215,8 +215,9 @@ def all_steps(run: Path, plan: Recipe) -> Any:
 def plot(rows: list[dict[str, Any]], file: Path) -> None:
     from poselift.view.plots import plot_curves
 
-    columns = {f"{r['features']}, {r['input']}_mm": r["mpjpe_mm"] for r in rows}
-    plot_curves({"step": list(range(len(rows[0]["mpjpe_mm"]))), **columns}, file, title="Error after each step")
+    columns = {f"{r['features']} {r['input']}/mpjpe_mm": r["mpjpe_mm"] for r in rows}
+    steps = {"step": list(range(len(rows[0]["mpjpe_mm"])))}
+    plot_curves(steps | columns, file, title="After each regressor: linear lifter, true root, test performers")
 
 
 def main() -> None:
