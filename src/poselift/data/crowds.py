@@ -123,7 +123,7 @@ def _way(motion: Motion) -> float:
 
 
 def _stay(stays: Sequence[Motion], fps: float, t: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    p = resample(stays[rng.integers(len(stays))], fps).p_world.astype(np.float64)
+    p = resample(stays[int(rng.integers(len(stays)))], fps).p_world.astype(np.float64)
     start = int(rng.integers(len(p) - t + 1)) if len(p) > t else 0
     p = p[start : start + t]
     p = np.concatenate([p, np.repeat(p[-1:], t - len(p), 0)])
@@ -136,7 +136,7 @@ def _walk(
     walks: Sequence[Motion], fps: float, t: int, rng: np.random.Generator, opt: CrowdOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """One way after the other, each back from where the last one ended, and nobody there in between."""
-    motion = walks[rng.integers(len(walks))]
+    motion = walks[int(rng.integers(len(walks)))]
     mates = [m for m in walks if m.subject == motion.subject]
     heading = rng.uniform(0, 2 * math.pi)
     j = motion.p_world.shape[1]
