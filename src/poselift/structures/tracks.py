@@ -168,7 +168,7 @@ def _compare(tracks: list[_Track], poses: np.ndarray, now: float) -> tuple[np.nd
     gap = np.array([now - t.seconds for t in tracks])
     steady = np.array([t.steady for t in tracks])
     off = poses[:, None] - there[None]  # (n, m, j, 2)
-    common: np.ndarray = np.isfinite(off).all(-1)
+    common = np.asarray(np.isfinite(off).all(-1))
     alike = common.sum(-1) >= 3
     size = np.maximum(_side(poses)[:, None], _side(there)[None])
     if not alike.all():  # too few joints in both: only the places can be compared
