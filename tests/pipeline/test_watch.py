@@ -101,6 +101,18 @@ def test_somebody_comes_late(video: Path):
     assert [c.frame_numbers[0] for c in clips] == [0, 33]
 
 
+def test_a_cut_ends_all_tracks(tmp_path: Path):
+    """Somebody stands where somebody else stood in the shot before: only the pixels tell."""
+    rng = np.random.default_rng(0)
+    shots = [Image.fromarray(rng.integers(0, 255, (6, 10, 3), dtype=np.uint8)).resize((160, 96)) for _ in range(2)]
+    for i in range(40):
+        shots[i >= 15].save(tmp_path / f"{i:03}.png")
+    people = Paths(line(range(40), (80, 48), (0, 0)))
+    lifted = lift(tmp_path, model=Flat(), fps=25, video=VideoOptions(detector=people))
+    assert [(c.track_id, c.frame_numbers[0], len(c)) for c in lifted.clips] == [(0, 0, 15), (1, 15, 25)]
+    assert "The recording is cut at 0.6 s: " in " ".join(lifted.notes)
+
+
 def test_flickers_are_nobody_and_max_people_keeps_those_seen_most(video: Path):
     people = Paths(line(range(60), (30, 48), (0, 0)), line(range(5, 50), (80, 48), (0, 0)), {7: (130, 48)})
     lifted = lift(video, model=Flat(), video=VideoOptions(detector=people))

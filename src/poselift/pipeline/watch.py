@@ -20,6 +20,7 @@ from poselift.structures import Camera, Clip
 from poselift.structures.tracks import Tracker
 from poselift.video import Frame, FrameSource, Selection, kind_of, open_frames
 from poselift.video.ahead import ahead
+from poselift.video.cuts import Cuts
 from poselift.video.live import LiveSource
 
 __all__ = ["Progress", "Recording", "VideoOptions", "Watched", "built_detector", "has_pixels", "watch"]
@@ -160,6 +161,7 @@ class Recording:
     kp: list[np.ndarray] = field(default_factory=list)
     conf: list[np.ndarray] = field(default_factory=list)
     waiting: deque[int] = field(default_factory=deque)
+    cuts: set[int] = field(default_factory=set)
     is_ours: bool = False  # the numbers of the tracks are our own: they then count from 0 without a gap
 
     @property
@@ -179,7 +181,10 @@ class Recording:
                 if people is None:
                     break
                 began = time.perf_counter()
-                self.take(self.waiting.popleft(), people, tracker)
+                number = self.waiting.popleft()
+                if number in self.cuts:
+                    tracker.end()
+                self.take(number, people, tracker)
                 seconds["track"] += time.perf_counter() - began
                 frames += 1
                 if self.progress is not None:
@@ -190,10 +195,17 @@ class Recording:
             self.out.notes.append(
                 f"{frames:,} {'frame' if frames == 1 else 'frames'} of {w} × {h} at {self.fps:.5g} per second."
             )
+        if self.cuts and self.is_ours:
+            times = ", ".join(f"{n / self.fps:.1f} s" for n in sorted(self.cuts)[:5])
+            more = " and others" if len(self.cuts) > 5 else ""
+            self.out.notes.append(
+                f"The recording is cut at {times}{more}: who is seen after that counts as somebody new."
+            )
         return self.chosen(frames) if self.number else []
 
     def decoded(self) -> Iterator[Frame]:
         """Frames that a thread decodes; the time spent waiting for it is kept."""
+        cuts = Cuts()
         with closing(ahead(self.source.frames)) as frames:  # type: ignore[type-var]
             while True:
                 began = time.perf_counter()
@@ -202,6 +214,8 @@ class Recording:
                 if frame is None:
                     return
                 self.waiting.append(frame.number)
+                if cuts.look(frame.image):
+                    self.cuts.add(frame.number)
                 yield frame
 
     def take(self, number: int, people: Sequence[Person], tracker: Tracker) -> list[int]:
