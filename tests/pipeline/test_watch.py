@@ -233,6 +233,9 @@ def test_options_that_need_pixels(video: Path, tmp_path: Path):
     file = save_keypoints(tmp_path / "k.npz", [walking_clip(5)])
     with pytest.raises(InputError, match="start: expected a video"):
         lift(file, model=Flat(), video=VideoOptions(start=1.0))
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InputError, match="nothing: an empty folder"):
+        lift(tmp_path / "nothing", model=Flat(), video=VideoOptions(detector="rtmpose"))
     with pytest.raises(InputError, match="overlay: expected a video"):
         lift(file, model=Flat(), out=tmp_path / "out", formats=["overlay"])
     with pytest.raises(InputError, match="160 × 96"):

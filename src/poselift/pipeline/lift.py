@@ -101,6 +101,8 @@ def lift(
         raise InputError("no such file or folder", file=input)
     pixels = running or (format is None and has_pixels(input))
     if video is not None and not pixels:
+        if isinstance(input, (str, Path)) and Path(input).is_dir() and not any(Path(input).iterdir()):
+            raise InputError("an empty folder", file=input)
         video.refuse()
     names, left_out = choose_outputs(formats, pixels=pixels) if out is not None else ([], [])
     if out is not None:
