@@ -132,7 +132,7 @@ BAD_OPTIONS: dict[str, tuple[list[str], str]] = {
     "a lifter as refiner": (["--refine", "default"], "expected refiner, found lifter"),
     "a lifter as second refiner": (["--refine", "default-refiner", "--refine", "default"], "found lifter"),
     "a refiner without a name": (["--refine"], "--refine"),
-    "a root model without a refiner": (["--root-model", "default"], "root model: expected a refiner"),
+    "a lifter as root model": (["--root-model", "default"], "expected root, found lifter"),
     "device": (["--device", "cuda:77"], "device"),
     "batch": (["--batch", "0"], "batch"),
 }
@@ -306,7 +306,7 @@ def test_ctrl_c_while_lifting(
     def press(done: int, total: int | None, stage: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(lifting, "_progress", lambda: nullcontext(press))
+    monkeypatch.setattr(lifting, "show_progress", lambda: nullcontext(press))
     file = save_keypoints(tmp_path / "people.npz", [walking_clip(300)])
     argv = ["lift", str(file), "-o", str(tmp_path / "out"), "--model", model, "--batch", "20"]
     assert main(argv) == 130
