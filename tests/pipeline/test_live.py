@@ -13,14 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from flat_lifter import CAMERA, Flat, pose, root, walking_clip
 from models.test_streaming import filled
 from onnx_detectors import boxes_model, pose_model
+from pipeline.test_refine import erd
 from pipeline.test_watch import BODY
 from poselift.detect import Person
 from poselift.detect.base import box_around
 from poselift.errors import InputError, OutputError
+from poselift.models.predict import Refinement
 from poselift.models.weights import load_model
 from poselift.pipeline.captured import Captured, renumbered
 from poselift.pipeline.causal import LivePoses
@@ -237,6 +241,40 @@ def test_too_few_joints_have_no_pose_and_the_gone_are_forgotten():
     assert poses._people == {}
 
 
+def test_nothing_is_refined_before_its_first_pose():
+    clip, given = walking_clip(20), []
+
+    def refine(kp: Tensor, conf: Tensor, p: Tensor, K: Tensor) -> Tensor:
+        given.append(p.clone())
+        return p
+
+    poses = LivePoses(filled({"causal": False}).eval(), camera=CAMERA, fps=25, refine=refine)
+    live(poses, [clip[i : i + 1] for i in range(20)], 25)
+    assert len(given) == 20 - poses.latency
+    assert all(bool(p.isfinite().all()) for p in given)
+
+
+class Leap(Refinement):
+    """Moves joints further than a refiner may, of keypoints all over the picture, which the first go is made with."""
+
+    def frames(self, kp_img: Tensor, conf: Tensor, p_root: Tensor, K: Tensor) -> Tensor:
+        wide = (kp_img[..., 0].amax(1) - kp_img[..., 0].amin(1)) > 80
+        far = 5 * torch.arange(p_root.shape[1])[:, None]
+        return torch.where(wide[:, None, None], p_root + far, p_root)
+
+
+def test_the_first_go_leaves_no_note(video: Path):
+    with streamed(video) as address:
+        lifted = lift(
+            address,
+            model=Flat(),
+            refine=Leap(refiner=erd(still=True)),
+            live=LiveOptions(view=False, seconds=0.5),
+            video=watching(),
+        )
+    assert not any("Where refining would have moved" in line for line in lifted.notes)
+
+
 def test_one_euro_over_a_gap():
     x = np.cumsum(np.random.default_rng(0).normal(0, 0.02, (30, 4, 3)), 0)
     weight = np.ones((30, 4))
@@ -270,6 +308,7 @@ def test_numbers_from_times():
 
 def test_latency_is_counted_in_constant_memory():
     captured = Captured()
+    assert captured.behind_ms(0.5) is None
     for i in range(100):
         captured.add(i, i / 25)
         captured.shown(5.0 if i < 3 else 0.030 + 0.0005 * (i % 20))

@@ -6,7 +6,10 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +79,25 @@ def test_stopped_from_elsewhere(video: Path):
         assert threading.active_count() < threads
 
 
+def test_who_ends_it_is_not_told_that_the_stream_did(video: Path, monkeypatch: pytest.MonkeyPatch):
+    """A camera, which goes on giving frames until it is told to stop."""
+    of, decoded = Capture.of, LiveSource._decoded
+
+    def endless(source: LiveSource, container: Any, stream: Any) -> Iterator[Any]:
+        frames = list(decoded(source, container, stream))
+        while not source._stop.wait(0.01):
+            yield frames[0]
+
+    monkeypatch.setattr(Capture, "of", lambda *a, **k: replace(of(*a, **k), paced=False))
+    monkeypatch.setattr(LiveSource, "_decoded", endless)
+    with streamed(video) as address:
+        source = LiveSource(address)
+        assert sum(1 for _ in source.frames() if source.stop() is None) == 1
+        source.close()
+    assert not source._thread.is_alive()
+    assert source.ended is None
+
+
 def test_cut_off_in_the_middle(video: Path):
     with streamed(video, part=0.5) as address:
         source = LiveSource(address)
@@ -132,6 +154,8 @@ def test_a_password_is_not_repeated():
     made = Capture.of("rtsp://me:secret@camera.local/stream")
     assert made.said == "rtsp://camera.local/stream"
     assert "secret" in made.file
+    assert Capture.of("rtsp://me:p@ss@camera.local/stream").said == "rtsp://camera.local/stream"
+    assert Capture.of("http://camera.local/stream?to=a@b").said == "http://camera.local/stream?to=a@b"
 
 
 def test_a_stream_leads_to_no_file_of_this_machine():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from poselift.errors import OutputError
+from poselift.view import stream
 from poselift.view.stream import LivePage
 from video_files import red_corner
 from view import scenes
@@ -74,10 +76,14 @@ def test_only_this_machine_under_its_own_name(page: LivePage):
     assert "What &amp; why." in text
     assert "@@" not in text
     assert page._server.server_address[0] == "127.0.0.1"
+    plain = urllib.request.Request(page.url, headers={"Host": "127.0.0.1"})  # as browsers ask on port 80
+    with urllib.request.urlopen(plain, timeout=10) as answer:
+        assert answer.status == 200
     for path in ("/", "/events"):
-        other = urllib.request.Request(page.url + path, headers={"Host": "evil.example"})
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(other, timeout=10)
+        for name in ("evil.example", "evil.example:127", "127.0.0.1.evil.example:80", ""):
+            other = urllib.request.Request(page.url + path, headers={"Host": name})
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(other, timeout=10)
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(page.url + "/etc/passwd", timeout=10)
 
@@ -92,6 +98,13 @@ def test_it_says_that_it_is_over_and_leaves_no_thread(page: LivePage):
     assert threading.active_count() < threads
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(page.url, timeout=2)
+
+
+def test_who_asks_nothing_is_left(page: LivePage, monkeypatch: pytest.MonkeyPatch):
+    assert stream._Handler.timeout is not None
+    monkeypatch.setattr(stream._Handler, "timeout", 0.2)
+    with socket.create_connection(("127.0.0.1", int(page.url.rpartition(":")[2])), timeout=10) as idle:
+        assert idle.recv(1) == b"", "the page ends the connection"
 
 
 def test_ports(page: LivePage):

@@ -58,9 +58,11 @@ class Captured:
         """Frames per second over all."""
         return (len(self) - 1) / self.span if self.span > 0 else 0.0
 
-    def behind_ms(self, part: float) -> int:
-        """Milliseconds within which this part of the poses was ready."""
+    def behind_ms(self, part: float) -> int | None:
+        """Milliseconds within which this part of the poses was ready; None while too few frames tell it."""
         at = np.cumsum(self._behind)
+        if not at[-1]:
+            return None
         return int(np.searchsorted(at, part * at[-1])) + 1
 
     def numbers(self, rate: float) -> tuple[float, dict[int, int]]:

@@ -94,8 +94,9 @@ class LivePoses:
         with torch.inference_mode():
             p, kp, conf = self._lifted(people, kp, conf)
             K = self._K.expand(len(p), 3, 3)
-            if self.refine is not None:
-                p = self.refine(kp, conf, p, K)
+            ready = torch.isfinite(p).flatten(1).all(1)  # not so where the first pose is still to come
+            if self.refine is not None and bool(ready.any()):
+                p[ready] = self.refine(kp[ready], conf[ready], p[ready], K[ready])
             root = torch.nan_to_num(place_root(kp, conf, p, K))
         poses, roots, trust = p.cpu().numpy(), root.cpu().numpy(), conf.cpu().numpy()
         for row, (i, person) in enumerate(zip(seen, people, strict=True)):

@@ -157,6 +157,8 @@ class _Session:
         for _ in range(2):
             self.poses.step(0.0, self.clips([person], [0]))
         self.poses.forget()
+        if self.camera.refining is not None:
+            self.camera.refining.kept = False  # that was nobody
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -270,7 +272,8 @@ class _Session:
             f"second, numbered by their times at {source.fps:.4g} per second."
         )
         half, most = captured.behind_ms(0.5), captured.behind_ms(0.95)
-        out.notes.append(f"A pose was ready {half} ms after its frame had come (median; 95 % within {most} ms).")
+        if half is not None:
+            out.notes.append(f"A pose was ready {half} ms after its frame had come (median; 95 % within {most} ms).")
         out.notes += [*([self.late] if self.late else []), *self.asked, *source.notes]
         out.frames = n
         out.clips = self.recording.chosen(n)

@@ -127,7 +127,7 @@ def _number(address: str) -> str:
 
 def _bare(address: str) -> str:
     """The address without a user's name and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)
+    return re.sub(r"(?<=://)[^/?#]*@", "", address)  # a password may have an @ in it
 
 
 def _name_on_windows(index: int) -> str:

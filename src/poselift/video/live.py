@@ -155,18 +155,23 @@ class LiveSource:
                     self._put(raw, seconds, stream)
                     while self.capture.paced and not self._stop.is_set() and not self._wanted.wait(_TICK_S):
                         clock.pause(time.monotonic())
-            self.ended = self.capture.end
+            self._ends(self.capture.end)
         except PoseliftError as error:
             if self.arrived:
-                self.ended = str(error)
+                self._ends(str(error))
             else:
                 self._failure = error
         except ffmpeg_error() as error:
-            self.ended = self.capture.lost(error)
+            self._ends(self.capture.lost(error))
         finally:
             with self._news:
                 self._over = True
                 self._news.notify_all()
+
+    def _ends(self, why: str) -> None:
+        """It ended by itself, unless it was told to before."""
+        if not self._stop.is_set() and self.ended is None:
+            self.ended = why
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
         failure = ffmpeg_error()

@@ -188,9 +188,11 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     shown: LivePage
+    timeout = 20.0
+    """Seconds after which a browser that neither asks nor takes anything is left."""
 
     def do_GET(self) -> None:
-        host = self.headers.get("Host", "").rpartition(":")[0]
+        host = self.headers.get("Host", "").partition(":")[0]  # browsers leave out port 80
         if host not in ("localhost", "127.0.0.1"):  # another site's name that leads here must not see the camera
             self.send_error(HTTPStatus.FORBIDDEN)
         elif self.path == "/":
