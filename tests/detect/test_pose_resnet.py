@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from onnx_detectors import boxes_model
@@ -17,7 +18,7 @@ from poselift.errors import InputError
 from poselift.geometry.crops import crop_affine, crop_patches, extend_box, invert_affine, transform_points
 from poselift.models.images.pose_resnet import PoseResNet, PoseResNetConfig
 from poselift.models.weights import load_image, save_model
-from poselift.video import Frame
+from poselift.video import Frame, open_frames
 
 BOXES = [[30.0, 20, 40, 60], [80, 30, 30, 60]]
 """x, y, width, height in pictures of 128 × 96."""
@@ -116,6 +117,23 @@ def test_boxes_belong_to_frames(folder: Path, tmp_path: Path):
     assert [len(p) for p in detector.detect([frame(noise(), n) for n in range(5)])] == [0, 0, 2, 1, 0]
     with pytest.raises(InputError, match=r"boxes\.json: expected boxes of frames of this recording, found frames 4 to"):
         list(built(folder, boxes).detect([frame(noise(), 9)]))
+
+
+def test_boxes_of_named_pictures_belong_to_their_files(folder: Path, tmp_path: Path):
+    """Pictures are numbered from 0, names often from 1: of the second one the boxes are not the first one's."""
+    boxes = boxes_file(tmp_path / "boxes.json", {"images/shot_0001.png": BOXES, "images/shot_0002.png": BOXES[1:]})
+    (tmp_path / "shots").mkdir()
+    for n in (1, 2, 3):
+        Image.fromarray(noise()).save(tmp_path / "shots" / f"shot_000{n}.jpg")
+    (source,) = open_frames(tmp_path / "shots")
+    detector = built(folder, boxes)
+    plant(detector, torch.full((JOINTS, 2), 8))
+    assert [len(p) for p in detector.detect(source.frames())] == [2, 1, 0]
+    detector = built(folder, boxes)
+    plant(detector, torch.full((JOINTS, 2), 8))
+    for name, count in (("shot_0003", 0), ("shot_0002", 1)):
+        (source,) = open_frames(tmp_path / "shots" / f"{name}.jpg")
+        assert [len(p) for p in detector.detect(source.frames(), still=True)] == [count]
 
 
 def test_boxes_that_show_nobody(folder: Path, tmp_path: Path):

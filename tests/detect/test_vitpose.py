@@ -150,6 +150,10 @@ def test_another_input_is_read_beside_the_model(boxes: Path, tmp_path: Path):
     (folder / "preprocessor_config.json").write_text('{"image_std": [0, 1, "x"]}')
     with pytest.raises(InputError, match="image_std"):
         built(folder, boxes)
+    for factor in ("0", '"x"', "1e-300", "null"):
+        (folder / "preprocessor_config.json").write_text(f'{{"rescale_factor": {factor}}}')
+        with pytest.raises(InputError, match="rescale_factor: expected a positive number"):
+            built(folder, boxes)
 
 
 def damaged(folder: Path, change: str) -> None:
@@ -167,6 +171,11 @@ def damaged(folder: Path, change: str) -> None:
         config["backbone_config"].update(num_hidden_layers=10**9)
     elif change == "huge":
         config["backbone_config"]["image_size"] = [100_000, 100_000]
+    elif change == "many joints":
+        del config["id2label"]
+        config["num_labels"] = 10**9
+    elif change == "large maps":
+        config["scale_factor"] = 10**6
     elif change == "nonsense":
         config["backbone_config"]["num_attention_heads"] = "many"
     elif change == "cut":
@@ -187,7 +196,8 @@ def damaged(folder: Path, change: str) -> None:
     [
         ("another kind", "found bert"), ("another backbone", "vitpose_backbone"),
         ("wider", "of this config, found others"), ("deeper", "missing"), ("very deep", "num_hidden_layers"),
-        ("huge", "image_size"), ("nonsense", "num_attention_heads"), ("cut", "loaded"),
+        ("huge", "image_size"), ("nonsense", "num_attention_heads"),
+        ("many joints", "num_labels"), ("large maps", "scale_factor"), ("cut", "loaded"),
         ("pickle", "model.safetensors"), ("no JSON", "JSON"), ("not finite", "finite"),
     ],
 )  # fmt: skip

@@ -163,6 +163,9 @@ def test_a_coco_file_with_other_categories_crowds_and_found_boxes(model: RootNet
     found = root_tasks(file, RootTaskOptions())
     assert [t.ann_ids for t in found.tasks] == [(100,), (200,)]
     assert found.left_out == {"crowds": 1}
+    value["annotations"][0]["category_id"] = [7]
+    file.write_text(json.dumps(value))
+    assert [t.ann_ids for t in root_tasks(file, RootTaskOptions()).tasks] == [(200,)], "a list is no person"
     moved = file.rename(tmp_path / "a.json")
     boxes = str(tmp_path / "notes" / "boxes.json")
     found = root_tasks(moved, RootTaskOptions(boxes=boxes, pictures=tmp_path / "notes"))

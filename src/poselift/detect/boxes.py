@@ -30,7 +30,7 @@ class BoxSource(Protocol):
         ...
 
     def end(self) -> None:
-        """All frames of the recording were seen. Raises `InputError` where that shows a mistake."""
+        """All frames of a recording (no photograph) were seen. Raises `InputError` where that shows a mistake."""
         ...
 
 
@@ -48,8 +48,10 @@ class SearchedBoxes:
 
 
 class GivenBoxes:
-    """`BoxSource` from a file: boxes by image, whose ids or names are frames as `frames_of_names` tells them.
+    """`BoxSource` from a file: boxes by image.
 
+    Of a picture with a file of its own, an image whose id is a name is the picture of that name, whatever its ending;
+    otherwise ids and names are frames as `frames_of_names` tells them.
     Boxes without area, or wholly outside the picture, show nobody.
     """
 
@@ -60,9 +62,15 @@ class GivenBoxes:
         images = sorted(boxes, key=lambda i: (isinstance(i, str), i))
         frames = frames_of_names([str(i) for i in images]).tolist()
         self._boxes = {n: boxes[i] for n, i in zip(frames, images, strict=True)}
+        named = [i for i in images if isinstance(i, str) and not i.isdecimal()]
+        stems = {Path(i).stem: boxes[i] for i in named}
+        self._named = stems if len(stems) == len(named) else {}  # names of several folders tell nothing
 
     def of(self, frame: Frame) -> Float[np.ndarray, "n 5"]:
-        found = self._boxes.get(frame.number * self._every, [])
+        if frame.file is not None and self._named:
+            found = self._named.get(Path(frame.file).stem, [])
+        else:
+            found = self._boxes.get(frame.number * self._every, [])
         self._met |= bool(found)
         rows = np.array([[*b.box_xywh, b.score] for b in found], np.float64).reshape(-1, 5)
         rows = rows[(rows[:, 2] > 0) & (rows[:, 3] > 0)]

@@ -46,7 +46,8 @@ class TopDown:
             people = self.poses(frame.image, boxes, scores) if len(boxes) else []
             followed = [p for p in people if p.conf.mean() >= SURE]
             yield without_doubles(people)
-        self.boxes.end()
+        if not still:
+            self.boxes.end()
 
     def poses(
         self, image: UInt8[np.ndarray, "h w 3"], boxes: Float[np.ndarray, "n 4"], scores: Float[np.ndarray, " n"]

@@ -30,6 +30,7 @@ __all__ = ["VitPose", "load_vitpose"]
 
 CONFIG, WEIGHTS, INPUT = "config.json", "model.safetensors", "preprocessor_config.json"
 MAX_SIDE = 2048
+_MOST_OUT = {"num_labels": 1024, "scale_factor": 16}
 _MOST = {"hidden_size": 8192, "num_hidden_layers": 128, "num_attention_heads": 128, "num_experts": 32, "mlp_ratio": 16}
 """Larger networks are refused before memory is taken; the largest published has 1280 features in 32 layers."""
 
@@ -126,10 +127,11 @@ def _checked_config(folder: Path) -> dict[str, Any]:
         found = f"{config.get('model_type')} with a {backbone.get('model_type')}"
         raise InputError(file=file, field="model_type", expected="vitpose with a vitpose_backbone", found=found)
     _pair(backbone.get("image_size", (256, 192)), file, "image_size")
-    for name, most in _MOST.items():
-        found = backbone.get(name, 1)
-        if not isinstance(found, int) or not 1 <= found <= most:
-            raise InputError(file=file, field=name, expected=f"1 to {most}", found=found)
+    for part, limits in ((config, _MOST_OUT), (backbone, _MOST)):
+        for name, most in limits.items():
+            found = part.get(name, 1)
+            if not isinstance(found, int) or not 1 <= found <= most:
+                raise InputError(file=file, field=name, expected=f"1 to {most}", found=found)
     return config
 
 
@@ -161,7 +163,10 @@ def _input(file: Path) -> tuple[Tensor, Tensor]:
     value = load_json(file) if file.is_file() else {}
     if not isinstance(value, dict):
         raise InputError(file=file, expected="an object", found=type(value).__name__)
-    unit = 1 / value.get("rescale_factor", 1 / 255) if value.get("do_rescale", True) else 1.0
+    factor = value.get("rescale_factor", 1 / 255) if value.get("do_rescale", True) else 1.0
+    if not isinstance(factor, (int, float)) or not 1e-6 < factor < 1e6:
+        raise InputError(file=file, field="rescale_factor", expected="a positive number", found=factor)
+    unit = 1 / factor
     pair = [IMAGENET_MEAN, IMAGENET_STD]
     if value:
         pair = [value.get("image_mean", pair[0]), value.get("image_std", pair[1])]

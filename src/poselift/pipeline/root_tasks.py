@@ -142,7 +142,7 @@ def _own(file: Path, options: RootTaskOptions, left: Counter[str]) -> list[RootT
             for a, box, _ in layout.boxes(image):
                 if a.get("iscrowd"):
                     left["crowds"] += 1
-                elif not people or a.get("category_id", next(iter(people))) in people:
+                elif not people or a.get("category_id", people[0]) in people:
                     boxes.append(FoundBox(box_xywh=box))
                     ids.append(a.get("id"))
         if boxes:
@@ -155,10 +155,10 @@ def _own(file: Path, options: RootTaskOptions, left: Counter[str]) -> list[RootT
     return tasks
 
 
-def _person_categories(layout: Layout) -> set[object]:
+def _person_categories(layout: Layout) -> list[object]:
     known = layout.top.get("categories")
     rows = [c for c in known if isinstance(c, dict)] if isinstance(known, list) else []
-    return {c["id"] for c in rows if c.get("name") == "person" and isinstance(c.get("id"), (int, str))}
+    return [c["id"] for c in rows if c.get("name") == "person" and isinstance(c.get("id"), (int, str))]
 
 
 def _folder(folder: Path, options: RootTaskOptions, left: Counter[str]) -> list[RootTask]:

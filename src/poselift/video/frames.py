@@ -21,11 +21,15 @@ MAX_PIXELS = 1 << 27
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """One upright image: RGB (h, w, 3) of 8 bits, its number, and its time in seconds since the recording's start."""
+    """One upright image: RGB (h, w, 3) of 8 bits, its number, and its time in seconds since the recording's start.
+
+    file: the name of the picture that it is, where it has a file of its own.
+    """
 
     number: int
     seconds: float
     image: UInt8[ndarray, "h w 3"]
+    file: str | None = None
 
 
 @runtime_checkable

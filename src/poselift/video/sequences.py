@@ -53,7 +53,7 @@ class Photograph:
         return []
 
     def frames(self) -> Iterator[Frame]:
-        yield Frame(number=0, seconds=0.0, image=read_picture(self.path))
+        yield Frame(number=0, seconds=0.0, image=read_picture(self.path), file=self.path.name)
 
 
 class PictureFolder:
@@ -84,7 +84,7 @@ class PictureFolder:
 
     def frames(self) -> Iterator[Frame]:
         for number, seconds, file in self._chosen():
-            yield Frame(number=number, seconds=seconds, image=read_picture(file))
+            yield Frame(number=number, seconds=seconds, image=read_picture(file), file=file.name)
 
 
 class MovingPicture:
