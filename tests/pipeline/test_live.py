@@ -101,7 +101,10 @@ def test_files_as_of_a_video_with_true_times(video: Path, tmp_path: Path):
 
 def test_one_euro_unless_said_otherwise(video: Path):
     with streamed(video) as address:
-        lifted = lift(address, model=Flat(), live=LiveOptions(view=False, seconds=0.5), video=watching())
+        lifted = lift(
+            address, model=Flat(), image_size=(64, 48), live=LiveOptions(view=False, seconds=0.5), video=watching()
+        )
+    assert not any("was asked for" in note for note in lifted.notes), "a stream cannot be asked for a size"
     assert lifted.clips[0].meta["smoothed"].startswith("one_euro")
     assert (lifted.clips[0].frame_numbers / lifted.clips[0].fps).max() < 0.6
 
@@ -180,6 +183,8 @@ def test_nobody_before_the_camera(video: Path, tmp_path: Path):
 def test_what_cannot_be_asked_of_a_camera(video: Path, tmp_path: Path):
     with pytest.raises(InputError, match="start: expected a video"):
         lift("97", live=QUIET, video=VideoOptions(start=3.0))
+    with pytest.raises(InputError, match=r"detector_files: expected what finds .*boxes\.json"):
+        lift("97", live=QUIET, video=VideoOptions(detector="resnet", detector_files=tmp_path / "boxes.json"))
     with pytest.raises(InputError, match="lifter of single frames"):
         lift("97", model="default-sequence", live=QUIET)
     with pytest.raises(InputError, match="--start and --end"):

@@ -244,6 +244,14 @@ def test_bad_input_is_one_line(
     assert not [p for p in tmp_path.iterdir() if "out" in p.name]
 
 
+def test_roots_that_are_no_numbers_are_not_written(model: RootNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(model, "locate", lambda image, *_: torch.full((len(image), 3), torch.inf))
+    file = coco(tmp_path, {1: BOXES})
+    with pytest.raises(InputError, match="NaN or infinite"):
+        write_root_file(model, file, tmp_path / "out.json", RootTaskOptions())
+    assert not [p for p in tmp_path.iterdir() if "out" in p.name]
+
+
 def test_what_cannot_be_used_is_left_out_and_said(model: RootNet, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     coco(tmp_path, {1: BOXES, 2: BOXES[:1], 3: BOXES[:1]})
     damaged(tmp_path, "cut picture")

@@ -101,7 +101,7 @@ def watch_live(
         known = ReadOptions(camera=known.camera, skeleton=known.skeleton)
         recording = Recording(source, detector, options, known, out, progress)
         session = _Session(source, recording, camera, live, out, latency)
-        if asked is not None and asked != source.size_wh:
+        if asked is not None and source.capture.camera and tuple(asked) != source.size_wh:
             session.asked = [f"The camera was asked for {asked[0]} × {asked[1]} and gives another size."]
         out.seconds["start"] = time.perf_counter() - began
         stack.enter_context(ended_by_signals(source.stop, session.say))
@@ -119,6 +119,9 @@ def _refuse(options: VideoOptions) -> None:
             raise InputError(field=name, expected=want, found=getattr(options, name))
     if options.detector == "given":
         raise InputError(field="detector", expected="one that looks at pixels", found="given, with a camera")
+    if options.detector_files is not None and options.detector_files.suffix.lower() == ".json":
+        want = "what finds people in pixels (boxes of a file belong to a recording)"
+        raise InputError(field="detector_files", expected=want, found=options.detector_files)
 
 
 class _Session:

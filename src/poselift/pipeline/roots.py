@@ -83,6 +83,8 @@ def find_roots(
         parts = [x.split(batch) for x in (image, k.float(), box.float(), K.float())]
         with torch.inference_mode():
             places = torch.cat([model.locate(*(x.to(device) for x in p)).cpu() for p in zip(*parts, strict=True)])
+        if not bool(torch.isfinite(places).all()):
+            raise InputError("it gives NaN or infinite coordinates for these pictures", field="root model")
         rows = [(w.task, i, w.box_xywh[i]) for w in waiting for i in range(len(w.image))]
         for (task, i, box_xywh), root in zip(rows, places, strict=True):
             score, ann_id = task.boxes[i].score, task.ann_ids[i]
