@@ -50,6 +50,13 @@ def test_resume_is_bit_for_bit_for_lifter_critic_and_both_optimisers(
         assert torch.equal(v, cut[k]) if isinstance(v, torch.Tensor) else v == cut[k], k
 
 
+def test_mixed_precision_trains_with_a_critic(tmp_path: Path) -> None:
+    train(small(3), tmp_path / "run", replace(QUIET, precision="bf16-mixed"))
+    with (tmp_path / "run" / "log.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert all(abs(float(row["critic"])) < 1e3 for row in rows)
+
+
 def test_critic_and_lifter_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five critic steps before each lifter step, each on its own batch; a step moves one of the two networks alone."""
     turns: list[str] = []

@@ -107,7 +107,8 @@ class AdversarialObjective(SingleStage):
             distance = torch.linalg.vector_norm((real - fake).flatten(1), dim=1).mean()
         loss = critic_loss(opponent(real).float(), opponent(fake).float())
         mix = torch.rand(len(real), device=real.device)
-        penalty = gradient_penalty(opponent, real, fake, mix)
+        # the module itself, in float32: Fabric lets nobody but itself differentiate through what it has wrapped
+        penalty = gradient_penalty(self.opponent, real, fake, mix)
         slope = loss.detach().abs() / distance.clamp_min(1e-6)
         return {"critic": loss + self.adversarial.penalty * penalty, "wasserstein": -loss, "slope": slope}
 

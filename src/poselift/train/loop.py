@@ -32,6 +32,7 @@ from poselift.train.steps import RunningMean, make_optimizer, parameter_groups, 
 
 __all__ = ["CriticDivergedError", "NotFiniteError", "TrainOptions", "train"]
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 STATE = "state.safetensors"
 NAN_BATCH = "nan_batch.safetensors"
 
@@ -45,7 +46,7 @@ class TrainOptions:
     devices: int = 1
     """Number of processes, one per device."""
     precision: str = "32-true"
-    """Lightning Fabric precision, e.g. 32-true, bf16-mixed."""
+    """Numbers of the products: 32-true, bf16-mixed, 16-mixed. Weights stay in 32 bits."""
     resume: bool = False
     """Continue the run in the output folder."""
     overfit: bool = False
@@ -82,6 +83,8 @@ def train(recipe: Recipe, out: str | Path, options: TrainOptions | None = None) 
 
 def _fabric(options: TrainOptions) -> Any:
     """Lightning's Fabric for the options. Raises `InputError` for what this machine or Lightning does not have."""
+    if options.precision not in PRECISIONS:  # with whole weights in 16 bits nothing that is trained here works
+        raise InputError(field="precision", expected=" or ".join(PRECISIONS), found=options.precision)
     from lightning_fabric import Fabric
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 

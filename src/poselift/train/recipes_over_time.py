@@ -90,8 +90,8 @@ OVER_TIME: dict[str, Recipe] = {
     "temporal-27-causal": _temporal(3, 3, 3, batch=72, poses=16, causal=True),
     "temporal-81": _temporal(3, 3, 3, 3, batch=36, poses=24),
     "temporal-81-causal": _temporal(3, 3, 3, 3, batch=36, poses=24, causal=True),
-    "temporal-243": _temporal(3, 3, 3, 3, 3, batch=24, poses=64),
-    "temporal-243-causal": _temporal(3, 3, 3, 3, 3, batch=24, poses=64, causal=True),
+    "temporal-243": _temporal(3, 3, 3, 3, 3, batch=12, poses=64),
+    "temporal-243-causal": _temporal(3, 3, 3, 3, 3, batch=12, poses=64, causal=True),
     "ugcn": _ugcn("U-shaped GCN, Wang et al. 2020, without its motion loss", 0.0),
     "ugcn-motion": _ugcn("U-shaped GCN, Wang et al. 2020, with its motion loss", 1.0),
     "default-sequence": Recipe(
