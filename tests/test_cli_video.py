@@ -135,7 +135,8 @@ def test_bad_pixels(
 
 OPTIONS: dict[str, tuple[list[str], str]] = {
     "detector": (["--detector", "mediapip"], "did you mean 'mediapipe'"),
-    "no files": (["--detector", "rtmpose"], "--detector-files"),
+    "no such models": (["--detector", "rtmpose", "--detector-model", "balancd"], "did you mean 'balanced'"),
+    "no files": (["--detector", "rtmpose", "--detector-files", "no/folder"], "--detector-files"),
     "no model": (["--detector", "resnet"], "--detector-model DIR"),
     "no model folder": (["--detector", "resnet", "--detector-model", "no/model"], "--detector-files"),
     "a model for nothing": (["--detector-model", "no/model"], "takes a model"),

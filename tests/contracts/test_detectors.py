@@ -131,6 +131,14 @@ def test_the_same_frames_give_the_same_people(name: str, tmp_path: Path):
 
 
 @every
-def test_nothing_to_work_with_is_one_line(name: str):
-    with pytest.raises(InputError, match="--detector-"):
+def test_nothing_to_work_with_is_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Neither options nor, for those that fetch what they need, a network."""
+
+    def fail(*_: Any, **__: Any) -> str:
+        raise OSError("no\nnetwork")
+
+    monkeypatch.setenv("POSELIFT_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    with pytest.raises(InputError, match=r"--detector-|Without a network: put .*") as error:
         build_detector(name)
+    assert "\n" not in str(error.value)

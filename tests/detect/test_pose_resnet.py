@@ -176,6 +176,6 @@ def test_what_is_missing_is_one_line(folder: Path, tmp_path: Path):
     assert "no boxes" in complaint(model=str(folder), files=boxes)
     boxes.write_text('[{"image_id": 1}]')
     assert "entry 0 bbox" in complaint(model=str(folder), files=boxes)
-    for other in ("mediapipe", "rtmpose", "given"):
+    for other in ("mediapipe", "given"):
         with pytest.raises(InputError, match=f"takes a model .*{other}"):
             build_detector(other, DetectorOptions(model=str(folder), files=tmp_path))

@@ -71,14 +71,15 @@ class Lift:
     device: Name = None
     """cpu, cuda, cuda:1, mps; the first accelerator where nothing is said."""
     detector: Annotated[str, arg(metavar="NAME")] = "mediapipe"
-    """What finds people and 2D joints in pixels: mediapipe; rtmpose (your ONNX files); resnet (a Pose ResNet of yours);
-    vitpose (of the Hugging Face Hub); given (your keypoint file)."""
+    """What finds people and 2D joints in pixels: mediapipe; rtmpose (published models, or your ONNX files); resnet (a
+    Pose ResNet of yours); vitpose (of the Hugging Face Hub); given (your keypoint file)."""
     detector_files: Annotated[Path | None, arg(metavar="DIR|FILE")] = None
-    """Folder with the detector's ONNX files (rtmpose), the ONNX person detector or a JSON file of boxes (resnet,
+    """Folder with your own ONNX files (rtmpose), the ONNX person detector or a JSON file of boxes (resnet,
     vitpose), or the keypoint file of this video (given)."""
     detector_model: Annotated[str | None, arg(metavar="NAME|DIR")] = None
-    """Model that finds the joints: a folder of `poselift train pose-resnet` or `poselift import` (resnet), one in the
-    form of the transformers library (vitpose), or hf:ORGANISATION/NAME of the Hugging Face Hub."""
+    """Model that finds the joints: a folder of `poselift train pose-resnet` or `poselift import` (resnet); one in the
+    form of the transformers library (vitpose), or hf:ORGANISATION/NAME of the Hugging Face Hub; a set of published
+    models (rtmpose): balanced where nothing is said, lightweight, performance."""
     detector_flip: bool = False
     """Average with the mirrored crop (resnet, vitpose)."""
     max_people: Annotated[int | None, arg(metavar="N")] = None

@@ -37,8 +37,8 @@ DETECTORS: dict[str, DetectorEntry] = {
     ),
     "rtmpose": DetectorEntry(
         module=_HERE + "rtmpose",
-        summary="your ONNX files: RTMDet or YOLOX for people, RTMPose for joints; any number of people",
-        licence="that of your files",
+        summary="YOLOX or RTMDet for people, RTMPose for joints: published models, fetched once, or your ONNX files",
+        licence="that of your files; Apache-2.0 for the published ones, whose training data have terms of their own",
     ),
     "resnet": DetectorEntry(
         module=_HERE + "pose_resnet",

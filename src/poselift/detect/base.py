@@ -61,9 +61,9 @@ class DetectorOptions:
     max_people: so many at once (None: as the detector likes), a hint for those that need it; detect_every: people are
     looked for in every n-th frame and followed in between, by detectors in two stages; files: a folder with its model
     files, the keypoint file of `given`, or what finds people for a detector with a model; model: the model that finds
-    their joints, by name or folder, and flip_average whether it sees the mirrored crop, too; skeleton: joint layout
-    where the files do not say it; every: of how many frames of the recording one is used; say: called with a sentence
-    before something takes long.
+    their joints, by name or folder (rtmpose: a set of published models), and flip_average whether it sees the mirrored
+    crop, too; skeleton: joint layout where the files do not say it; every: of how many frames of the recording one is
+    used; say: called with a sentence before something takes long.
     """
 
     max_people: int | None = None
@@ -92,9 +92,16 @@ class DetectorOptions:
 
     def no_model(self, name: str) -> None:
         """Raises `InputError` if a model or the mean with mirrored crops is asked of a detector without a choice."""
-        for field, asked in (("detector model", self.model), ("flip average", self.flip_average or None)):
-            if asked is not None:
-                raise InputError(field=field, expected="a detector that takes a model (resnet, vitpose)", found=name)
+        if self.model is not None:
+            want = "a detector that takes a model (rtmpose, resnet, vitpose)"
+            raise InputError(field="detector model", expected=want, found=name)
+        self.no_flip(name)
+
+    def no_flip(self, name: str) -> None:
+        """Raises `InputError` if the mean with mirrored crops is asked of a detector that has none."""
+        if self.flip_average:
+            want = "a detector that sees mirrored crops (resnet, vitpose)"
+            raise InputError(field="flip average", expected=want, found=name)
 
     def checked_layout(self, found: Skeleton, *, file: str | Path) -> Skeleton:
         """`found`, the joints that a model gives. Raises `InputError` where the user says that they are others."""

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from poselift.errors import InputError, MissingExtraError
 
-__all__ = ["OnnxModel", "open_onnx"]
+__all__ = ["OnnxModel", "check_onnxruntime", "open_onnx"]
 
 MAX_BYTES = 4 << 30
 
@@ -37,12 +37,19 @@ class OnnxModel:
         return [np.concatenate([one[i] for one in made]) for i in range(len(self.outputs))]
 
 
-def open_onnx(path: Path, device: str | None) -> OnnxModel:
-    """Open a model file. Raises `InputError` for a damaged one or one with other inputs, `MissingExtraError`."""
+def check_onnxruntime() -> None:
+    """Raises `MissingExtraError` where there is no ONNX Runtime."""
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: F401
     except ImportError:
         raise MissingExtraError("onnxruntime", "onnx", "running ONNX detectors") from None
+
+
+def open_onnx(path: Path, device: str | None) -> OnnxModel:
+    """Open a model file. Raises `InputError` for a damaged one or one with other inputs, `MissingExtraError`."""
+    check_onnxruntime()
+    import onnxruntime
+
     if not path.is_file():
         raise InputError("no such file", file=path)
     if not 0 < path.stat().st_size <= MAX_BYTES:

@@ -1,7 +1,9 @@
-"""Two stages from the user's ONNX files: boxes around people, then RTMPose (Jiang et al., 2023) in each of them.
+"""Two stages from ONNX files: boxes around people, then RTMPose (Jiang et al., 2023) in each of them.
 
-RTMPose gives two one-dimensional distributions per joint (SimCC, Li et al., ECCV 2022) at twice the resolution of its
-input; position = their maxima, confidence = the mean of the maxima's values.
+The files are published ones (`rtmpose_models`) or the user's. RTMPose gives two one-dimensional distributions per joint
+(SimCC, Li et al., ECCV 2022) at twice the resolution of its input; position = their maxima, confidence = the mean of
+the maxima's values. Crops and decoding are those of rtmlib, except for the order of colours: mmpose trains RTMPose on
+RGB (`bgr_to_rgb=True` in its configs), which it gets here; rtmlib hands OpenCV's BGR on (its issue 48).
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from jaxtyping import Float, Float32, UInt8
 
 from poselift.detect.base import DetectorOptions, Person
 from poselift.detect.boxes import BoxSource, SearchedBoxes
-from poselift.detect.onnx_session import open_onnx
+from poselift.detect.onnx_session import check_onnxruntime, open_onnx
 from poselift.detect.person_boxes import KINDS, PersonBoxes
+from poselift.detect.rtmpose_models import cached_models, published_models
 from poselift.detect.top_down import TopDown, people_in_boxes
 from poselift.errors import InputError
 from poselift.structures import skeleton
@@ -29,25 +32,41 @@ _STD = np.array((58.395, 57.12, 57.375), np.float32)
 
 
 def build(options: DetectorOptions) -> RTMPose:
-    """The detector from a folder with two ONNX files: rtmdet*/yolox* and another. Raises `InputError`."""
-    options.no_model("rtmpose")
-    folder = options.files
-    if folder is None or not folder.is_dir():
+    """The detector with ONNX files of `options.files`, or else the published ones of the set `options.model`.
+
+    Raises `InputError`, `MissingExtraError`.
+    """
+    options.no_flip("rtmpose")
+    if options.files is not None:
+        if options.model is not None:
+            want = f"a set of published models, or --detector-files {options.files}, not both"
+            raise InputError(field="detector model", expected=want, found=options.model)
+        people, joints = _own_files(options.files)
+    else:
+        wanted = published_models(options.model, options.skeleton)
+        check_onnxruntime()  # before a long download
+        people, joints = cached_models(wanted, say=options.say)
+    return RTMPose(
+        SearchedBoxes(PersonBoxes(people, options.device)),
+        joints,
+        layout=options.skeleton or "coco17",
+        device=options.device,
+        detect_every=options.detect_every,
+    )
+
+
+def _own_files(folder: Path) -> tuple[Path, Path]:
+    """The two ONNX files of a folder: rtmdet*/yolox* and another. Raises `InputError`."""
+    if not folder.is_dir():
         want = "--detector-files FOLDER with two ONNX files, one named rtmdet… or yolox…, one an RTMPose"
-        raise InputError(field="detector rtmpose", expected=want, found="none" if folder is None else folder)
+        raise InputError(field="detector rtmpose", expected=want, found=folder)
     files = sorted(folder.glob("*.onnx"))
     finders = [f for f in files if any(k in f.name.lower() for k in KINDS)]
     poses = [f for f in files if f not in finders]
     if len(finders) != 1 or len(poses) != 1:
         found = ", ".join(f.name for f in files) or "no .onnx file"
         raise InputError(file=folder, expected="one rtmdet…/yolox….onnx and one RTMPose .onnx", found=found)
-    return RTMPose(
-        SearchedBoxes(PersonBoxes(finders[0], options.device)),
-        poses[0],
-        layout=options.skeleton or "coco17",
-        device=options.device,
-        detect_every=options.detect_every,
-    )
+    return finders[0], poses[0]
 
 
 class RTMPose(TopDown):

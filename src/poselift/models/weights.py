@@ -9,7 +9,6 @@ pictures: joints (`load_image`), roots (`load_image_root`), features (`load_back
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -40,6 +39,7 @@ from poselift.models.images.base import ImagePose, ImageRoot
 from poselift.models.kinds import KINDS, kind_and_family
 from poselift.models.resnet import ResNet
 from poselift.storage.atomic import write_folder_aside
+from poselift.storage.hub import hub_file
 
 __all__ = [
     "expected_shapes",
@@ -165,17 +165,12 @@ def hub_files(source: str, names: Sequence[str], *, optional: Sequence[str] = ()
     match = _HUB.fullmatch(source.removeprefix("hf:"))
     if match is None:
         raise InputError(field="model", expected="hf:organisation/name, or with @revision", found=source)
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        files = [hf_hub_download(match["repo"], name, revision=match["revision"]) for name in names]
-        for name in optional:
-            with contextlib.suppress(EntryNotFoundError):
-                hf_hub_download(match["repo"], name, revision=match["revision"])
-    except (OSError, ValueError) as error:  # its own errors derive from these
-        raise InputError(f"cannot be fetched from the Hugging Face Hub: {error}", file=source) from error
-    return Path(files[0]).parent
+    repository, revision = match["repo"], match["revision"]
+    files = [hub_file(repository, name, revision=revision) for name in names]
+    for name in optional:
+        hub_file(repository, name, revision=revision, optional=True)
+    assert files[0] is not None
+    return files[0].parent
 
 
 def _build(info: ModelInfo, kind: str) -> nn.Module:

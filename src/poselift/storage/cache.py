@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["cache_folder", "sha256_of"]
+__all__ = ["cache_folder", "sha256_of", "sha256_of_file"]
 
 
 def cache_folder(name: str) -> Path:
@@ -27,3 +27,12 @@ def cache_folder(name: str) -> Path:
 def sha256_of(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str | None:
+    """Hexadecimal SHA-256 of a file, read piece by piece; None if there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
