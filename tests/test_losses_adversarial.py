@@ -9,6 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from parity_vectors import vectors
+from poselift.errors import InputError
 from poselift.geometry.projection import project, weak_perspective
 from poselift.losses import mse
 from poselift.losses_adversarial import (
@@ -149,3 +150,13 @@ def test_the_weight_grows_in_a_step_or_geometrically():
     assert all(a <= b for a, b in pairwise(values))
     constant = GrowingWeight(first=3, last=3)
     assert {constant.at(i / 10) for i in range(11)} == {3}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"first": 0.0}, {"first": -5.0}, {"last": float("nan")}, {"begin": 0.9, "end": 0.2}, {"end": 1.5}],
+    ids=str,
+)
+def test_a_weight_that_cannot_grow_is_refused(wrong: dict[str, float]):
+    with pytest.raises(InputError, match=rf"reprojection\.{next(iter(wrong))}"):
+        GrowingWeight(**wrong)

@@ -6,6 +6,7 @@ Wasserstein GANs", NeurIPS 2017. Reprojection compared without weights is `losse
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,8 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from poselift.errors import InputError
 
 __all__ = [
     "GrowingWeight", "camera_loss", "critic_loss", "depth_weighted_reprojection", "generator_loss", "gradient_penalty",
@@ -109,6 +112,18 @@ class GrowingWeight:
     """Part of the run (0 to 1) at which it begins to grow."""
     end: float = 0.8
     """Part of the run at which it is full-grown; the same as `begin` is one step."""
+
+    def __post_init__(self) -> None:
+        """Raises `InputError` for weights that cannot grow, or never."""
+        for name in ("first", "last"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(field=f"reprojection.{name}", expected="a positive number", found=value)
+        if not 0 <= self.begin <= self.end <= 1:
+            found = f"{self.begin:g} and {self.end:g}"
+            raise InputError(
+                field="reprojection.begin, reprojection.end", expected="0 to 1, in this order", found=found
+            )
 
     def at(self, part: float) -> float:
         """The weight when so large a part of the run is done; between begin and end it grows geometrically."""

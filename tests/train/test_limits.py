@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,8 @@ REFUSED: dict[str, tuple[object, ...]] = {
     "objective.root_noise": (-0.1, math.nan), "objective.motion_weight": (-1.0, math.nan, math.inf),
     "schedule.ema": (1.0, -0.1, math.nan), "objective.shrinkage": (2.0, -0.1, math.nan),
     "objective.motion_begin": (1.5, -0.1, math.nan), "seed": (-1, 1 << 63),
-    "schedule.metric": ("mpjp_mm",),
+    "schedule.metric": ("mpjp_mm",), "objective.penalty": (-3.0, math.nan), "objective.camera": (-1.0, math.inf),
+    "objective.bone_weight": (-1.0,), "objective.seen_weight": (math.nan,),
 }  # fmt: skip
 
 
@@ -41,6 +43,25 @@ def test_refused(field: str, value: object):
     with pytest.raises(InputError) as error:
         check_recipe(changed(field, value))
     assert field in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["temporal-27", "temporal-243-causal", "temporal-semi", "default-sequence", "video-gan"]
+)
+def test_windows_shorter_than_the_lifter_sees_are_refused(name: str):
+    recipe: Any = RECIPES[name]
+    with pytest.raises(InputError, match=r"data\.frames: expected \d+ or more, which the lifter sees, found 20"):
+        recipe.objective.build(recipe.model, replace(recipe.data, frames=20, validation_every=400))
+
+
+@pytest.mark.parametrize(("name", "frames"), [("ugcn-motion", 8), ("temporal-27-motion", 27), ("default", 1)])
+def test_a_motion_loss_that_no_window_is_long_enough_for_is_refused(name: str, frames: int):
+    recipe: Any = RECIPES[name]
+    objective = replace(recipe.objective, motion_weight=1.0)
+    with pytest.raises(
+        InputError, match=r"objective\.motion_intervals: expected one below \d+, the frames of a window"
+    ):
+        objective.build(recipe.model, replace(recipe.data, frames=frames, validation_every=400))
 
 
 def test_what_there_is_passes():

@@ -25,6 +25,7 @@ from poselift.models.lifters.video_gan import VideoGAN
 from poselift.models.roots.video_gan import VideoGANRoot, VideoGANRootConfig
 from poselift.train.adversarial import AdversarialConfig, AdversarialObjective
 from poselift.train.evaluate import evaluate_clips
+from poselift.train.objectives import check_windows
 
 __all__ = ["TemporalGANConfig", "TemporalGANObjective"]
 
@@ -68,8 +69,7 @@ class TemporalGANObjective(AdversarialObjective):
         if not isinstance(lifter, VideoGAN):
             found = type(lifter).__name__
             raise InputError(field="model", expected="a video_gan, which has a root network", found=found)
-        if data.frames < lifter.receptive_field:
-            raise InputError(field="data.frames", expected=f"{lifter.receptive_field} or more", found=data.frames)
+        check_windows(lifter, data)
         if config.root.skeleton != lifter.skeleton.name:
             found = config.root.skeleton
             raise InputError(field="objective.root.skeleton", expected=lifter.skeleton.name, found=found)

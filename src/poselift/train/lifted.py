@@ -19,6 +19,7 @@ from poselift.models.predict import Refinement
 from poselift.models.weights import load_model, load_refiner
 from poselift.structures import Clip, Skeleton
 from poselift.train.evaluate import predictions, refined, report_on
+from poselift.train.objectives import check_windows
 
 __all__ = ["Lifted", "LiftedBatch", "LiftedConfig"]
 
@@ -59,6 +60,7 @@ class Lifted:
         if self.lifter.skeleton.name != skeleton.name:
             found = self.lifter.skeleton.name
             raise InputError(field="objective.lifter skeleton", expected=skeleton.name, found=found)
+        check_windows(self.lifter, data)
         self.refiner: Refiner | None = load_refiner(model_source(config.after)) if config.after else None
         self.source: BatchSource = dataset_source(data, "train")
         self.validation: list[Clip] = dataset_clips(data, "validation", data.validation_every)

@@ -6,13 +6,17 @@ import math
 
 from poselift.data.datasets import DataConfig
 from poselift.errors import InputError
+from poselift.losses_adversarial import GrowingWeight
 from poselift.train.recipes import Recipe
 
 __all__ = ["check_recipe"]
 
 _COUNTS = ("data.validation_every", "data.train_every", "objective.samples")
 _POSITIVE = ("objective.rates",)
-_NOT_NEGATIVE = ("objective.root_noise", "objective.motion_weight")
+_NOT_NEGATIVE = (
+    "objective.root_noise", "objective.motion_weight", "objective.bone_weight", "objective.seen_weight",
+    "objective.penalty", "objective.camera", "objective.reprojection",
+)  # fmt: skip
 _PARTS = ("objective.shrinkage", "objective.motion_begin")
 
 
@@ -42,4 +46,6 @@ def _numbers(recipe: Recipe, field: str) -> tuple[float, ...]:
     """The number or the numbers of a field, none where this recipe has no such field."""
     part, _, name = field.partition(".")
     value = getattr(getattr(recipe, part), name, ())
+    if isinstance(value, GrowingWeight):  # which has looked at itself
+        return ()
     return value if isinstance(value, tuple) else (value,)

@@ -25,7 +25,10 @@ from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
 from poselift.train.statistics import fit_statistics
 
-__all__ = ["LossName", "Objective", "Progressive", "SingleStage", "Supervised", "SupervisedConfig", "validation_clips"]
+__all__ = [
+    "LossName", "Objective", "Progressive", "SingleStage", "Supervised", "SupervisedConfig", "check_windows",
+    "validation_clips",
+]  # fmt: skip
 
 LossName = Literal["mse", "l1", "mpjpe"]
 
@@ -105,6 +108,16 @@ def validation_clips(data: DataConfig, lifter: Lifter) -> list[Clip]:
     if lifter.single_frame:
         return dataset_clips(data, "validation", data.validation_every)
     return dataset_clips(data, "validation")[:: data.validation_every]
+
+
+def check_windows(lifter: Lifter, data: DataConfig) -> int:
+    """How many frames of a training window get a pose. Raises `InputError` for windows shorter than the lifter sees."""
+    if lifter.sequence:
+        return data.frames
+    if data.frames < lifter.receptive_field:
+        want = f"{lifter.receptive_field} or more, which the lifter sees"
+        raise InputError(field="data.frames", expected=want, found=data.frames)
+    return data.frames - lifter.receptive_field + 1
 
 
 @runtime_checkable
@@ -205,6 +218,10 @@ class Supervised(SingleStage):
             )
         self.config, self.data = config, data
         self.model = build_lifter(model)
+        posed = check_windows(self.model, data)
+        if config.motion_weight > 0 and not any(i < posed for i in config.motion_intervals):
+            want = f"one below {posed}, the frames of a window that get a pose (--data.frames for longer ones)"
+            raise InputError(field="objective.motion_intervals", expected=want, found=config.motion_intervals)
         self.source: BatchSource = dataset_source(data, "train")
         self.validation: list[Clip] = validation_clips(data, self.model)
 

@@ -30,7 +30,7 @@ from poselift.models.lifters import build_lifter
 from poselift.models.roots.trajectory import Trajectory, TrajectoryConfig
 from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
-from poselift.train.objectives import SingleStage, validation_clips
+from poselift.train.objectives import SingleStage, check_windows, validation_clips
 from poselift.train.statistics import fit_statistics
 
 __all__ = ["SemiSupervised", "SemiSupervisedConfig"]
@@ -94,6 +94,7 @@ class SemiSupervised(SingleStage):
             raise InputError(
                 field="model", expected="a lifter of windows", found=f"{type(lifter).__name__}, of sequences"
             )
+        check_windows(lifter, data)
         for what in ("receptive_field", "causal"):
             if getattr(root, what) != getattr(lifter, what):
                 expected = f"{what} {getattr(lifter, what)}, the lifter's"
