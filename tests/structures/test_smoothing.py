@@ -150,6 +150,21 @@ def test_at_the_cut_off_the_amplitude_is_a_root_of_a_half(name: str, hz: float):
     assert rms(out[middle]) / rms(x[middle]) == pytest.approx(math.sqrt(0.5), abs=0.05)  # windows are whole frames
 
 
+@pytest.mark.parametrize("fps", [24, 25, 30, 50, 60, 100])
+@pytest.mark.parametrize("hz", [3.0, 6.0])
+def test_savgols_window_is_the_one_with_the_nearest_cut_off(fps: int, hz: float):
+    """No neighbouring window lets an amplitude through that is nearer to a root of a half."""
+
+    def gain(half: int) -> float:
+        wave = np.cos(2 * np.pi * hz / fps * np.arange(-half, half + 1))
+        return float(savgol_filter(wave, 2 * half + 1, 2, mode="interp")[half])
+
+    half = _savgol_half(fps, hz)
+    off = [abs(gain(h) - math.sqrt(0.5)) for h in (half - 1, half, half + 1)]
+    assert off[1] == min(off)
+    assert off[1] < 0.15
+
+
 def test_gaussian_is_scipys_away_from_the_ends():
     x = noisy(walk(300))
     sigma = math.sqrt(math.log(2)) / (2 * math.pi * 2.0) * FPS

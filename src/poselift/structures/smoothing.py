@@ -2,7 +2,8 @@
 
 Curves are x (t, n, d): t frames of n points. weight (t, n) says how far a value is to be trusted; one with weight 0, or
 that is not a number, moves no other and stays as it is. So a gap is never filled, and frames beyond one count by their
-true distance in time. Cut-offs are in Hz (where the amplitude falls to 0.71), whatever the frame rate is.
+true distance in time. Cut-offs are in Hz (where the amplitude falls to 0.71), whatever the frame rate is; those of
+`savgol` as near as windows of whole frames come to it.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def savgol(
 ) -> Float[np.ndarray, "t n d"]:
     """Savitzky-Golay: a parabola fitted to the frames about each, which keeps the height of short movements. No lag.
 
-    The window is the shortest odd one with this cut-off; with equal weights it is scipy's filter, its ends included.
+    The window is the odd one whose cut-off is nearest (of 6 Hz it makes 6.1 at 50 fps, 7.1 at 30 fps); with equal
+    weights it is scipy's filter, its ends included.
     Source: Savitzky and Golay, Analytical Chemistry 36, 1964.
     """
     half = _savgol_half(fps, hz)
@@ -118,15 +120,21 @@ def savgol(
 
 
 def _savgol_half(fps: float, hz: float) -> int:
-    """Frames on either side; 1 (three frames, which a parabola goes through) where the frame rate is too low."""
+    """Frames on either side, so that the amplitude at `hz` is as near to 0.71 as whole frames allow.
+
+    1 (three frames, which a parabola goes through) where the frame rate is too low.
+    """
     if hz >= fps / 2:
         return 1
+    before = 1.0  # what a half of 1 lets through
     for half in range(2, _MAX_HALF):
         k = np.arange(-half, half + 1, dtype=np.float64)
         s2, s4 = (k**2).sum(), (k**4).sum()
         taps = (s4 - s2 * k**2) / ((2 * half + 1) * s4 - s2**2)
-        if (taps * np.cos(2 * math.pi * hz / fps * k)).sum() <= math.sqrt(0.5):
-            return half
+        gain = float((taps * np.cos(2 * math.pi * hz / fps * k)).sum())
+        if gain <= math.sqrt(0.5):
+            return half - (before - math.sqrt(0.5) < math.sqrt(0.5) - gain)
+        before = gain
     raise _too_slow(hz)
 
 
