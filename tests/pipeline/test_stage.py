@@ -56,6 +56,26 @@ def test_a_lifter_of_sequences_sees_no_seam(batch: int):
     assert np.ptp(pose(whole[0]), axis=0).max() > 1e-2
 
 
+@pytest.mark.parametrize("config", [FlatConfig(), FlatConfig(field=9)], ids=str)
+def test_an_hour_without_anybody_costs_the_lifter_nothing(config: FlatConfig):
+    """Only the pieces with somebody in them, and what the ends of the gap need, go through the network."""
+    hour = 3600 * 30
+    first, last = walking_clip(50), walking_clip(50, seed=1)
+    empty = {n: np.zeros((hour, *getattr(first, n).shape[1:]), np.float32) for n in ("kp_img", "confidence")}
+    track = first.replace(
+        kp_img=np.concatenate([first.kp_img, empty["kp_img"], last.kp_img]),
+        conf=np.concatenate([first.confidence, empty["confidence"], last.confidence]),
+        frames=np.arange(hour + 100),
+    )
+    lifter = Flat(config)
+    (clip,) = lifted(lifter, [track], batch=4096)
+    assert sum(lifter.calls) < 30_000
+    assert np.allclose(pose(clip)[:50], pose(lifted(Flat(config), [track[:4096]], batch=4096)[0])[:50], atol=1e-6)
+    assert (clip.confidence[50:-50] == 0).all()
+    assert np.isfinite(pose(clip)).all()
+    assert np.isfinite(root(clip)).all()
+
+
 def test_short_tracks_share_a_batch():
     lifter = Flat()
     lifted(lifter, [walking_clip(3, track_id=i) for i in range(20)], batch=60)

@@ -101,6 +101,11 @@ def lift_tracks(
     for owner, track in enumerate(tracks):
         for a in range(0, len(track), batch):
             b = min(a + batch, len(track))
+            if not surveys[owner].seen[a:b].any():  # hours without anybody cost no network
+                yield from stage.run(waiting)
+                waiting, frames = [], 0
+                yield owner, stage.empty(_Segment(owner, a, b, 0, track[a:b]))
+                continue
             start, stop = stage.needs(owner, a, b)
             waiting.append(_Segment(owner, a, b, a - start, track[start:stop]))
             frames += b - a
@@ -148,6 +153,12 @@ class _Stage:
             rows = slice(at + s.left, at + s.left + s.b - s.a)
             at += len(s.clip)
             yield s.owner, self.finish(s, p_root[rows].copy(), root[rows].copy())
+
+    def empty(self, s: _Segment) -> Clip:
+        """The slice of a segment in which nobody can be lifted: everything comes from its neighbours."""
+        n = len(s.clip)
+        p_root = np.zeros((n, len(self.lifter.skeleton), 3), np.float32)
+        return self.finish(s, p_root, np.zeros((n, 3), np.float32))
 
     def poses(self, clips: Sequence[Clip], owners: Sequence[int], start: int) -> tuple[np.ndarray, np.ndarray]:
         """p_root (n, j, 3) and root_cam (n, 3) of all frames of some clips; meaningless where nobody was seen.
