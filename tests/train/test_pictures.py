@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 import torch
 
+from adversarial_runs import flat
 from poselift.data.pictures import PictureConfig
 from poselift.errors import InputError
 from poselift.models.cards import model_info
 from poselift.models.kinds import build_model
 from poselift.models.resnet import ResNet, ResNetConfig
 from poselift.models.weights import load_backbone, load_image, load_image_root, save_model
+from poselift.train import loop
+from poselift.train.checkpoint import load_state
 from poselift.train.loop import TrainOptions, train
 from poselift.train.recipes import RECIPES, Recipe
 from poselift.train.steps import parameter_groups
@@ -49,6 +52,31 @@ def test_it_learns_one_batch_by_heart(name: str, tmp_path: Path):
         {"mrpe_mm", "mrpe_x_mm", "mrpe_y_mm", "mrpe_z_mm"} if name == "rootnet" else {"kp_error_percent"}
     )
     assert model_info(folder).card["data"] == "rendered"
+
+
+def test_resume_is_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Weights lie in memory as the processor likes them (`channels_last`), and so must the optimiser's moments."""
+    recipe = small("rootnet")
+    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=5, validate_every=5, save_every=2, ema=0.9))
+    options = replace(QUIET, overfit=False, quiet=False)
+    train(recipe, tmp_path / "whole", options)
+    assert "validation mrpe_mm " in capsys.readouterr().out
+    plain = loop._Run.train_step
+
+    def dies(self: loop._Run, batch: Any) -> Any:
+        if self.step == 3:
+            raise KeyboardInterrupt
+        return plain(self, batch)
+
+    monkeypatch.setattr(loop._Run, "train_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "cut", options)
+    monkeypatch.setattr(loop._Run, "train_step", plain)
+    train(recipe, tmp_path / "cut", replace(options, resume=True))
+    whole, cut = (flat(load_state(tmp_path / n / "state.safetensors")) for n in ("whole", "cut"))
+    assert whole.keys() == cut.keys()
+    for k, v in whole.items():
+        assert torch.equal(v, cut[k]) if isinstance(v, torch.Tensor) else v == cut[k], k
 
 
 def test_a_backbone_is_begun_with(tmp_path: Path):

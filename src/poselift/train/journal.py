@@ -18,6 +18,13 @@ __all__ = ["Journal"]
 _LOGS = ("log.csv", "validation.csv")
 
 
+_SHOWN = (
+    "mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "mpjpe_abs_mm", "mrpe_mm", "mrpe_x_mm", "mrpe_y_mm", "mrpe_z_mm",
+    "kp_error_percent",
+)  # fmt: skip
+"""Figures of a validation that are told on the terminal; all are in validation.csv."""
+
+
 class Journal:
     """The record of one run in its folder. Only the first of several processes writes."""
 
@@ -156,9 +163,7 @@ class Journal:
             for k, v in figures.items():
                 self.events.add_scalar(f"validation/{k}", v, step)
         if not self.quiet:
-            shown = "  ".join(
-                f"{k} {v:.1f}" for k, v in figures.items() if k in ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm")
-            )
+            shown = "  ".join(f"{k} {v:.1f}" for k, v in figures.items() if k in _SHOWN)
             text = f"step {step}: validation {shown}{'  (best)' if better else ''}"
             self.progress.console.print(text) if self.progress is not None else print(text)
 

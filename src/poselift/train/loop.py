@@ -28,7 +28,14 @@ from poselift.train.objectives import Objective, Progressive, Scaled
 from poselift.train.opponent import Adversarial, Opponent
 from poselift.train.recipes import Recipe
 from poselift.train.selection import MODEL, Best
-from poselift.train.steps import RunningMean, make_optimizer, parameter_groups, set_bn_momentum, step_seed
+from poselift.train.steps import (
+    RunningMean,
+    load_optimizer,
+    make_optimizer,
+    parameter_groups,
+    set_bn_momentum,
+    step_seed,
+)
 
 __all__ = ["CriticDivergedError", "NotFiniteError", "TrainOptions", "train"]
 
@@ -125,7 +132,7 @@ class _Run:
         if self.objective.stages:
             self.enter(0 if state is None else state["stage"])
         if state is not None:
-            self.optimizer.load_state_dict(to_device(state["optimizer"], fabric.device))
+            load_optimizer(self.optimizer, to_device(state["optimizer"], fabric.device))
             self.mean.load(to_device(state.get("ema", {}), fabric.device))
             if self.opponent is not None:
                 self.opponent.load(state["opponent"])

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from poselift.train.checkpoint import to_device
+from poselift.train.steps import load_optimizer
 
 __all__ = ["Adversarial", "Opponent"]
 
@@ -72,4 +73,4 @@ class Opponent:
 
     def load(self, state: dict[str, Any]) -> None:
         self.objective.opponent.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(to_device(state["optimizer"], self.fabric.device))
+        load_optimizer(self.optimizer, to_device(state["optimizer"], self.fabric.device))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from poselift.train.schedule import Schedule
 
-__all__ = ["RunningMean", "make_optimizer", "parameter_groups", "set_bn_momentum", "step_seed"]
+__all__ = ["RunningMean", "load_optimizer", "make_optimizer", "parameter_groups", "set_bn_momentum", "step_seed"]
 
 
 def step_seed(seed: int, step: int, stream: int = 0) -> int:
@@ -33,6 +33,19 @@ def make_optimizer(
         amsgrad=schedule.amsgrad,
         fused=True,
     )
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Go on from the state of a checkpoint.
+
+    Files hold tensors row by row; a fused optimiser goes through a parameter and its moments in the order of memory and
+    mixes them up where the parameter lies there in another one (`channels_last`). So moments are laid out as it is.
+    """
+    optimizer.load_state_dict(state)
+    for p, held in optimizer.state.items():
+        for name, value in held.items():
+            if isinstance(value, Tensor) and value.shape == p.shape and value.stride() != p.stride():
+                held[name] = torch.empty_like(p, dtype=value.dtype).copy_(value)
 
 
 def parameter_groups(module: nn.Module, scales: Mapping[str, float]) -> list[dict[str, Any]]:
