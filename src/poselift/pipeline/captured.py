@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from poselift.pipeline.sightings import Rows
 
 __all__ = ["Captured", "ended_by_signals", "renumbered"]
 
@@ -21,20 +23,24 @@ _MOST_MS, _FIRST = 10_000, 3
 
 
 class Captured:
-    """The frames that were looked at, in a few bytes each."""
+    """The frames that were looked at, in constant memory.
 
-    def __init__(self) -> None:
-        self.number, self.seconds = array("q"), array("d")
+    folder: for a temporary file with 16 bytes for each of them; None for the system's own place.
+    """
+
+    def __init__(self, *, folder: Path | None = None) -> None:
+        self._rows = Rows(np.dtype([("number", "i8"), ("seconds", "f8")]), folder=folder)
+        self._first = self._last = 0.0
         self._behind = np.zeros(_MOST_MS, np.int64)  # frames that were shown so many milliseconds after they had come
         self._recent: deque[float] = deque(maxlen=_RECENT)
 
     def __len__(self) -> int:
-        return len(self.number)
+        return len(self._rows)
 
     def add(self, number: int, seconds: float) -> None:
-        """A frame has been looked at; both grow."""
-        self.number.append(number)
-        self.seconds.append(seconds)
+        """A frame has been looked at; both grow. Raises `OutputError` where the disk is full."""
+        self._rows.add(number, seconds)
+        self._first, self._last = (self._first if len(self) > 1 else seconds), seconds
         self._recent.append(seconds)
 
     def shown(self, behind_s: float) -> None:
@@ -51,7 +57,7 @@ class Captured:
     @property
     def span(self) -> float:
         """Seconds from the first frame to the last."""
-        return self.seconds[-1] - self.seconds[0] if self.seconds else 0.0
+        return self._last - self._first
 
     @property
     def rate(self) -> float:
@@ -65,10 +71,11 @@ class Captured:
             return None
         return int(np.searchsorted(at, part * at[-1])) + 1
 
-    def numbers(self, rate: float) -> tuple[float, dict[int, int]]:
-        """`renumbered` for a camera of that rate: (frames per second, new number by old number)."""
-        fps, new = renumbered(np.asarray(self.seconds), rate)
-        return fps, dict(zip(self.number, new.tolist(), strict=True))
+    def numbers(self, rate: float) -> tuple[float, Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """`renumbered` for a camera of that rate: frames per second, the old numbers, the new ones."""
+        rows = self._rows.all()
+        fps, new = renumbered(rows["seconds"], rate)
+        return fps, rows["number"].copy(), new
 
 
 def renumbered(seconds: Float[np.ndarray, " n"], rate: float) -> tuple[float, Int[np.ndarray, " n"]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from poselift.pipeline.refine import REFINED, Refinable, choose_refinement
 from poselift.pipeline.run import Lifted, Run, timed
 from poselift.pipeline.scenes import make_scenes
 from poselift.pipeline.smooth import SMOOTHED, Smoothing
-from poselift.pipeline.spool import spool
+from poselift.pipeline.spool import StoredTrack, spool
 from poselift.pipeline.stage import Track
 from poselift.pipeline.watch import Progress, VideoOptions, has_pixels, watch
 from poselift.storage.atomic import check_folder, write_folder_aside
@@ -118,7 +118,7 @@ def lift(
         refining = choose_refinement(refine, given, lifter=lifter, source=known, device=target)
     seen = None
     if pixels and isinstance(input, (str, Path)):
-        looking = video or VideoOptions()
+        looking, aside = video or VideoOptions(), None if out is None else _existing(Path(out))
         if running:
             hz = None if smoothing is None else smoothing.live_hz
             each = LiveCamera(
@@ -126,15 +126,17 @@ def lift(
                 device=target,
             )  # fmt: skip
             seen = watch_live(
-                str(input), looking, live or LiveOptions(), options, each, device=device, progress=progress
-            )
+                str(input), looking, live or LiveOptions(), options, each,
+                device=device, progress=progress, folder=aside,
+            )  # fmt: skip
         else:
-            seen = watch(input, looking, options, device=device, progress=progress)
+            seen = watch(input, looking, options, device=device, progress=progress, folder=aside)
         result.seconds |= seen.seconds
-        input, options = seen.clips, replace(options, fps=None)
+        options = replace(options, fps=None)
     with timed(result, "read"):
         store = names == ["npz"] and smoothing is None and planting is None
-        tracks, stored = _tracks(input, format, options, lifter.skeleton.name, store=store)
+        found = input if seen is None else seen.tracks
+        tracks, stored = _tracks(found, format, options, lifter.skeleton.name, store=store)
         scenes = make_scenes(tracks, cameras, file=source)
         if refining is not None:
             check_pictures(refining, [(t, s.camera.camera) for s in scenes for t in s.tracks])
@@ -176,8 +178,27 @@ def _named(aside: Path, out: Path) -> Iterator[None]:
         raise OutputError(str(error).replace(str(aside), str(out))) from error
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next((f for f in (folder, *folder.absolute().parents) if f.is_dir()), Path())
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """A stored track, each slice of which is passed through `change`."""
+
+    track: StoredTrack
+    change: Callable[[Clip], Clip]
+
+    def __len__(self) -> int:
+        return len(self.track)
+
+    def __getitem__(self, frames: slice, /) -> Clip:
+        return self.change(self.track[frames])
+
+
 def _tracks(
-    input: str | Path | Clip | Sequence[Clip], format: str | None, options: ReadOptions, skeleton: str, *, store: bool
+    input: str | Path | Clip | Sequence[Track], format: str | None, options: ReadOptions, skeleton: str, *, store: bool
 ) -> tuple[Sequence[Track], bool]:
     """The people of the input in the model's skeleton, and whether they are in a temporary file (tried if `store`)."""
 
@@ -187,9 +208,16 @@ def _tracks(
         meta = {k: v for k, v in clip.meta.items() if k not in stale}
         return convert(clip.replace(p_root=None, root_cam=None, meta=meta), skeleton)
 
+    def filled(clip: Clip) -> Clip:
+        return ready(fill_gaps(clip if options.fps is None else clip.replace(fps=options.fps)))
+
     if not isinstance(input, (str, Path)):
-        clips = [input] if isinstance(input, Clip) else list(input)
-        return [ready(fill_gaps(c if options.fps is None else c.replace(fps=options.fps))) for c in clips], False
+        each = [input] if isinstance(input, Clip) else list(input)
+        made = [
+            _Changed(t, ready) if isinstance(t, StoredTrack) else filled(t if isinstance(t, Clip) else t[:])
+            for t in each
+        ]
+        return made, store and any(isinstance(t, _Changed) for t in made)
     if store and format in (None, "poses-npz"):
         tracks = spool(Path(input), options, ready)
         if tracks is not None:
