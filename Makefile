@@ -13,8 +13,8 @@ setup: $(READY) ## make .venv with everything in it (other targets do it when ne
 $(READY): pyproject.toml constraints.txt tools/setup.sh
 	@tools/setup.sh $(READY)
 
-demo: $(READY) ## lift the bundled clip, print its error, write the page, pictures and files into out/demo
-	@$(PY) -m poselift demo --out out/demo
+demo: $(READY) ## lift the bundled clip, print its error, write the page, pictures and files into out/demo (CLIP=your video)
+	@$(PY) -m poselift demo --out out/demo $(if $(CLIP),--clip '$(CLIP)')
 
 test: check ## every check: style, types, then the tests (without the slow ones)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest

@@ -2,10 +2,10 @@
 
     python benchmarks/memory_live.py [--frames 2000 20000 60000] [--formats npz,json] [--smooth none] [--quick]
 
-A camera that is made up gives frames of 160 × 96 as fast as they are taken, 25 of its own seconds each; a detector that
-costs nothing sees two people in each of them, who are lifted with the default model (--quick: at the end only, and nobody has to be told apart, which is all the same to
-memory). Each length is a process of its
-own: its peak resident size when the camera has ended, and when the files have been written.
+A camera that is made up gives frames of 160 × 96 as fast as they are taken; a detector that costs nothing sees two
+people in each of them, who are lifted with the default model. --quick: they are lifted at the end only, and need not
+be told apart, which is all the same to memory. Each length is a process of its own: its peak resident size when the
+camera has ended, and when the files have been written.
 """
 
 from __future__ import annotations

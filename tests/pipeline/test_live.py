@@ -102,11 +102,37 @@ def test_files_as_of_a_video_with_true_times(video: Path, tmp_path: Path):
 def test_one_euro_unless_said_otherwise(video: Path):
     with streamed(video) as address:
         lifted = lift(
-            address, model=Flat(), image_size=(64, 48), live=LiveOptions(view=False, seconds=0.5), video=watching()
+            address, model=Flat(), image_size=(160, 96), live=LiveOptions(view=False, seconds=0.5), video=watching()
         )
     assert not any("was asked for" in note for note in lifted.notes), "a stream cannot be asked for a size"
     assert lifted.clips[0].meta["smoothed"].startswith("one_euro")
     assert (lifted.clips[0].frame_numbers / lifted.clips[0].fps).max() < 0.6
+
+
+def test_a_stream_is_looked_at_as_often_as_asked_for(video: Path):
+    people = ByTime()
+    with streamed(video) as address:
+        lifted = lift(address, model=Flat(), fps=5, live=QUIET, video=VideoOptions(detector=people))
+    assert 4 <= len(people.times) <= 11
+    assert (np.diff(people.times) > 0.11).all()
+    assert lifted.clips[0].fps == pytest.approx(5, rel=0.3)
+    assert "At most 5 frames a second were asked for." in lifted.notes
+    with streamed(video) as address:
+        more = lift(
+            address,
+            model=Flat(),
+            fps=60,
+            live=LiveOptions(view=False, seconds=0.5),
+            video=VideoOptions(detector=ByTime()),
+        )
+    assert "At most 60 frames a second were asked for, and the stream gives 25." in more.notes
+
+
+def test_a_stream_has_the_size_that_it_has(video: Path):
+    camera = {"size_wh": [64, 48], "focal": 60.0}
+    for asked in ({"image_size": (64, 48)}, {"camera": camera}):
+        with streamed(video) as address, pytest.raises(InputError, match=r"image size: expected 160 × 96.*64 × 48"):
+            lift(address, model=Flat(), live=QUIET, video=watching(), **asked)  # type: ignore[arg-type]
 
 
 def watching(**options: object) -> VideoOptions:
@@ -189,6 +215,11 @@ def test_what_cannot_be_asked_of_a_camera(video: Path, tmp_path: Path):
         lift("97", model="default-sequence", live=QUIET)
     with pytest.raises(InputError, match="--start and --end"):
         lift(video, model=Flat(), live=LiveOptions(seconds=3.0), video=watching())
+    for given in ({"port": 9000}, {"view": False}):
+        with pytest.raises(InputError, match=f"{next(iter(given))}: expected a camera or stream"):
+            lift(video, model=Flat(), live=LiveOptions(**given), video=watching())
+    with pytest.raises(InputError, match="port: expected none"):
+        LiveOptions(view=False, port=9000)
     with pytest.raises(InputError, match="seconds"):
         LiveOptions(seconds=0.0)
     (tmp_path / "file").touch()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,92 @@ def test_given_keypoints_are_drawn_on_their_video(video: Path, tmp_path: Path):
     lifted = lift(video, model=Flat(), out=tmp_path / "out", formats=["npz", "overlay"], video=options)
     assert [c.track_id for c in lifted.clips] == [7]
     assert lifted.clips[0].frame_numbers.tolist() == list(range(5, 35))
+
+
+def named_pictures(folder: Path, count: int, *, size: tuple[int, int] | None = None) -> Path:
+    folder.mkdir()
+    for i in range(count):
+        w, h = size or (64 + i, 64)
+        Image.fromarray(red_corner(i, w, h)).save(folder / f"{i + 1:04}.png")
+    return folder
+
+
+def flat_points(x: float) -> list[float]:
+    return (np.concatenate([BODY / 2 + (x, 32), np.ones((17, 1))], 1)).ravel().tolist()
+
+
+def alphapose(folder: Path, at: dict[str, float]) -> Path:
+    (folder / "k.json").write_text(json.dumps([
+        {"image_id": f"{name}.jpg", "keypoints": flat_points(x), "score": 1, "idx": 1} for name, x in at.items()
+    ]))  # fmt: skip
+    return folder / "k.json"
+
+
+def coco(folder: Path, at: dict[str, float]) -> Path:
+    images = [{"id": 70 + i, "file_name": f"shots/{name}.jpg"} for i, name in enumerate(at)]
+    people = [{"image_id": 70 + i, "keypoints": flat_points(x)} for i, x in enumerate(at.values())]
+    (folder / "k.json").write_text(json.dumps({"images": images, "annotations": people}))
+    return folder / "k.json"
+
+
+def openpose(folder: Path, at: dict[str, float]) -> Path:
+    (folder / "openpose").mkdir()
+    for name, x in at.items():
+        kp = np.ones((25, 3)) * (x, 32, 1) + np.random.default_rng(0).uniform(-8, 8, (25, 3)) * (1, 1, 0)
+        value = {"people": [{"pose_keypoints_2d": kp.ravel().tolist()}]}
+        (folder / "openpose" / f"{name}_keypoints.json").write_text(json.dumps(value))
+    return folder / "openpose"
+
+
+@pytest.mark.parametrize("write", [alphapose, coco, openpose])
+def test_given_keypoints_belong_to_the_pictures_of_their_names(write: Callable[..., Path], tmp_path: Path):
+    """Names count from 1, frames from 0; in 0002 and 0003 nobody was found."""
+    names = [f"{i:04}" for i in (1, 4, 5, 6)]
+    at = {name: 20.0 + 4 * i for i, name in enumerate(names)}
+    given = VideoOptions(detector="given", detector_files=write(tmp_path, at))
+    (clip,) = lift(named_pictures(tmp_path / "shots", 6, size=(64, 64)), model=Flat(), video=given).clips
+    assert clip.frame_numbers[clip.seen].tolist() == [0, 3, 4, 5]
+    hips = clip.kp_img[clip.seen, clip.skeleton.index("pelvis"), 0]
+    assert (hips - hips[0]).tolist() == pytest.approx([0, 4, 8, 12], abs=1e-3)
+    apart = lift(named_pictures(tmp_path / "apart", 6), model=Flat(), video=given).clips  # sizes differ
+    assert [c.meta["name"] for c in apart] == [f"{n}.png" for n in names]
+    hips = np.array([c.kp_img[0, c.skeleton.index("pelvis"), 0] for c in apart])
+    assert (hips - hips[0]).tolist() == pytest.approx([0, 4, 8, 12], abs=1e-3)
+
+
+def test_given_keypoints_without_names_go_by_the_place_of_pictures(tmp_path: Path):
+    frames = [[{"keypoints": np.reshape(flat_points(20 + 4 * i), (17, 3))[:, :2].tolist()}] for i in range(4)]
+    (tmp_path / "k.json").write_text(json.dumps([
+        {"frame_id": i, "instances": [{**f, "keypoint_scores": [1.0] * 17} for f in each]}
+        for i, each in enumerate(frames)
+    ]))  # fmt: skip
+    given = VideoOptions(detector="given", detector_files=tmp_path / "k.json")
+    for folder, size in (("shots", (64, 64)), ("apart", None)):
+        clips = lift(
+            named_pictures(tmp_path / folder, 4, size=size), model=Flat(), skeleton="coco17", video=given
+        ).clips
+        hips = np.concatenate([c.kp_img[:, c.skeleton.index("pelvis"), 0] for c in clips])
+        assert (hips - hips[0]).tolist() == pytest.approx([0, 4, 8, 12], abs=1e-3)
+
+
+def test_what_means_nothing_for_single_pictures(tmp_path: Path):
+    Image.fromarray(red_corner(3, 161, 97)).save(tmp_path / "photo.jpg")
+    for name, value in (("start", 1.0), ("end", 2.0), ("every", 2), ("detect_every", 2)):
+        options = VideoOptions(detector=Paths({0: (80, 48)}), **{name: value})  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=rf"photo\.jpg.*{name}: expected a video"):
+            lift(tmp_path / "photo.jpg", model=Flat(), video=options)
+    for more in ({"fps": 25.0}, {"smooth": "savgol"}, {"plant_feet": True}):
+        options = VideoOptions(detector=Paths({0: (80, 48)}))
+        with pytest.raises(InputError, match=f"{next(iter(more))}: expected a video"):
+            lift(tmp_path / "photo.jpg", model=Flat(), video=options, **more)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="smooth_hz"):
+        lift(tmp_path / "photo.jpg", model=Flat(), smooth="none", smooth_hz=3.0)
+    with pytest.raises(InputError, match="skeleton: expected mediapipe33"):
+        lift(tmp_path / "photo.jpg", model=Flat(), skeleton="coco17")
+    with pytest.raises(InputError, match="detector files: expected a detector that takes files"):
+        lift(tmp_path / "photo.jpg", model=Flat(), video=VideoOptions(detector_files=tmp_path))
+    with pytest.raises(InputError, match="image size: expected 1000 × 1000"):
+        lift(tmp_path / "photo.jpg", model=Flat(), image_size=(9, 9), camera={"size_wh": [1000, 1000], "focal": 900.0})
 
 
 def test_nobody_in_it(video: Path, tmp_path: Path):

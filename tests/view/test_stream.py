@@ -125,6 +125,44 @@ COLOURED = """(() => {
 })()"""
 
 
+INKS = """((id, inks) => {
+    const c = document.getElementById(id), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+    return inks.map(ink => {
+        const want = [1, 3, 5].map(k => parseInt(ink.slice(k, k + 2), 16));
+        let n = 0, x = 0;
+        for (let i = 0; i < d.length; i += 4)
+            if (want.every((v, k) => Math.abs(d[i + k] - v) < 14)) { n++; x += (i / 4) % c.width; }
+        return [n, x / n / c.width];
+    });
+})"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_two_people_are_there(page: LivePage):
+    """Both in the picture and in the scene, each in colours of their own, left and right of each other."""
+    left, right = scenes.clip(30, start=(-0.6, 0.0)), scenes.clip(30, track_id=1, start=(0.6, 0.0))
+    for i in range(12):
+        page.show(IMAGE, [left[i : i + 1], right[i : i + 1]], FACTS)
+    with chromium((1000, 700)) as browser:
+        for domain in ("Network", "Runtime", "Page"):
+            browser.call(f"{domain}.enable")
+        browser.call("Page.navigate", url=page.url)
+        browser.wait("document.readyState === 'complete' && state !== null && state.people.length === 2")
+        assert "2 people" in browser.ask("document.getElementById('status').textContent")
+        rows = browser.ask("[...document.querySelectorAll('#legend li')].map(r => r.textContent)")
+        assert [r[:8] for r in rows] == ["person 0", "person 1"]
+        for canvas, field in (("image", "bright"), ("space", "colours")):
+            inks = browser.ask(f"state.people.map(p => p.{field}[0])")
+            assert inks[0] != inks[1]
+            browser.ask("view.yaw = 0; draw()")
+            (n, x), (m, y) = browser.ask(f"{INKS}('{canvas}', {json.dumps(inks)})")
+            assert min(n, m) > 30, canvas
+            assert (x < y) == (left.kp_img[11, 0, 0] < right.kp_img[11, 0, 0]), canvas
+            assert abs(x - y) > 0.05, canvas
+        assert browser.console == []
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def test_a_browser_draws_and_turns(page: LivePage):

@@ -55,7 +55,8 @@ class Lift:
     format: Name = None
     """Format of the input where it is not recognised."""
     fps: Number = None
-    """Frames per second of the input where the file does not say it (30 otherwise)."""
+    """Frames per second of the input where the file does not say it (30 otherwise); a camera is asked for them, and
+    of a stream at most so many are looked at."""
     focal: Number = None
     """Focal length in pixels."""
     fov: Number = None
@@ -63,7 +64,8 @@ class Lift:
     camera: File = None
     """JSON file with the camera: size_wh and one of K, focal, fov_deg; optionally dist and T_cam_world."""
     image_size: Size = None
-    """Image width and height in pixels where the file does not say them; a camera is asked for them."""
+    """Image width and height in pixels where the file does not say them; a camera is asked for them, and of anything
+    else with pixels it must be the frames' own."""
     formats: Annotated[str, arg(metavar="LIST")] = ""
     """What to write, with commas: npz,json,csv,bvh,html,png,overlay (these where nothing is said), glb,trc,mot,c3d."""
     batch: Annotated[int, arg(metavar="N")] = 4096
@@ -127,22 +129,33 @@ class Lift:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Lift the clip that comes with poselift, seen by a virtual camera with detector-like noise, and a photograph."""
+    """Lift the clip that comes with poselift, seen by a virtual camera with detector-like noise, and a photograph or a
+    clip of yours."""
 
     out: Out = Path("out/demo")
     """Folder for the results."""
+    clip: Annotated[Path | None, arg(metavar="FILE|DIR")] = None
+    """A video, picture or folder of pictures of yours, lifted instead of the photograph."""
     model: Annotated[str, arg(metavar="NAME|DIR")] = "auto"
     """Weights: a name of `poselift models`, a folder, or a Hugging Face repository; auto: default-sequence for people
     who are followed over several frames, default for single pictures."""
 
     def run(self) -> None:
         from poselift.pipeline.demo import demo
-        from poselift.pipeline.demo_photo import demo_photo
+        from poselift.pipeline.demo_photo import check_clip, demo_clip, demo_photo
 
+        if self.clip is not None:
+            check_clip(self.clip)
         lifted, errors = demo(self.out, model=self.model)
         _report(lifted)
         for name, value in errors.items():
             print(f"{name:>10}  {value:6.1f} mm   mean over all joints and frames of the clip")
+        if self.clip is not None:
+            print(f"\nAnd {self.clip.name}, people and joints found by a detector:")
+            with show_progress() as progress:
+                yours = demo_clip(self.clip, self.out / "clip", model=self.model, progress=progress)
+            _report(yours)
+            return
         photo = demo_photo(self.out / "photo")
         print("\nAnd a photograph, people and joints found by a detector:")
         if isinstance(photo, str):

@@ -63,7 +63,8 @@ class DetectorOptions:
     files, the keypoint file of `given`, or what finds people for a detector with a model; model: the model that finds
     their joints, by name or folder (rtmpose: a set of published models), and flip_average whether it sees the mirrored
     crop, too; skeleton: joint layout where the files do not say it; every: of how many frames of the recording one is
-    used; say: called with a sentence before something takes long.
+    used; pictures: file names of all that it will be shown, in order, where it is pictures; say: called with a sentence
+    before something takes long.
     """
 
     max_people: int | None = None
@@ -74,6 +75,7 @@ class DetectorOptions:
     flip_average: bool = False
     skeleton: str | None = None
     every: int = 1
+    pictures: tuple[str, ...] = ()
     say: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
@@ -103,10 +105,16 @@ class DetectorOptions:
             want = "a detector that sees mirrored crops (resnet, vitpose)"
             raise InputError(field="flip average", expected=want, found=name)
 
-    def checked_layout(self, found: Skeleton, *, file: str | Path) -> Skeleton:
+    def no_files(self, name: str) -> None:
+        """Raises `InputError` if files are named for a detector that has none."""
+        if self.files is not None:
+            want = "a detector that takes files (rtmpose, resnet, vitpose, given)"
+            raise InputError(field="detector files", expected=want, found=name)
+
+    def checked_layout(self, found: Skeleton, *, file: str | Path | None = None) -> Skeleton:
         """`found`, the joints that a model gives. Raises `InputError` where the user says that they are others."""
         if self.skeleton not in (None, found.name):
-            raise InputError(file=file, field="skeleton", expected=f"{found.name}, the model's", found=self.skeleton)
+            raise InputError(file=file, field="skeleton", expected=f"{found.name}, the detector's", found=self.skeleton)
         return found
 
 

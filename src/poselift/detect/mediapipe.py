@@ -30,6 +30,8 @@ def build(options: DetectorOptions) -> MediaPipe:
     """The detector with its models, fetched on first use. Raises `InputError`, `MissingExtraError`."""
     options.one_stage("mediapipe")
     options.no_model("mediapipe")
+    options.no_files("mediapipe")
+    options.checked_layout(skeleton("mediapipe33"))
     return MediaPipe(landmarker_task(say=options.say), max_people=options.max_people or 1)
 
 

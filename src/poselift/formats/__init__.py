@@ -11,9 +11,21 @@ from typing import cast
 
 from poselift.errors import InputError, unknown_name
 from poselift.formats.base import DEFAULT_FPS, UNSTATED, Reader, ReadOptions, Writer
+from poselift.storage.text import release_json
 from poselift.structures import Clip, Motion
 
-__all__ = ["DEFAULT_FPS", "READERS", "WRITERS", "ReadOptions", "Reader", "Writer", "detect", "read", "read_motion"]
+__all__ = [
+    "DEFAULT_FPS",
+    "READERS",
+    "WRITERS",
+    "ReadOptions",
+    "Reader",
+    "Writer",
+    "detect",
+    "picture_names",
+    "read",
+    "read_motion",
+]
 
 _HERE = "poselift.formats."
 
@@ -103,6 +115,15 @@ def detect(path: str | Path) -> Reader:
     _explain(path)
     known = ", ".join(READERS)
     raise InputError(f"none of the known formats ({known}); name it with --format if it is one", file=path)
+
+
+def picture_names(path: str | Path) -> dict[int, str]:
+    """The picture that each frame number of `read`'s clips is, for formats that name pictures; else nothing."""
+    names = getattr(detect(path).load(), "picture_names", None)
+    try:
+        return {} if names is None else names(Path(path))
+    finally:
+        release_json()
 
 
 def _explain(path: Path) -> None:

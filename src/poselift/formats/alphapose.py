@@ -17,7 +17,7 @@ from poselift.formats.people import clips_from_rows, triplets
 from poselift.storage.text import load_json, peek_json
 from poselift.structures import Clip
 
-__all__ = ["read", "sniff"]
+__all__ = ["picture_names", "read", "sniff"]
 
 _LAYOUTS = {17: "coco17", 26: "halpe26", 16: "mpii16"}
 
@@ -51,6 +51,12 @@ def read(path: Path, options: ReadOptions) -> list[Clip]:
         conf=points[..., 2],
         track=distinct_ids(frame, [p.get("idx") for p in people]) if "idx" in people[0] else None,
     )
+
+
+def picture_names(path: Path) -> dict[int, str]:
+    """The picture that each frame number is. Raises `InputError`."""
+    names = list(dict.fromkeys(_name(person, i, path) for i, person in enumerate(load_json(path))))
+    return dict(zip(frames_of_names(names).tolist(), names, strict=True))
 
 
 def _name(person: Any, i: int, path: Path) -> str:

@@ -6,6 +6,7 @@ tables cost nothing.
 
 * `sniff` is cheap, never raises and is true only for a file that is surely of this format.
 * `read` raises `InputError` for anything that it cannot read, and never returns an empty list.
+* `picture_names(path)`, where there is one, tells which picture (file name) each frame number of `read` is.
 * `write` writes aside and renames (`storage.atomic`), returns the files it wrote, and raises `OutputError` where
   it cannot write.
 """

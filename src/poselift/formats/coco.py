@@ -20,7 +20,7 @@ from poselift.formats.people import clips_from_rows, positive_size, triplets
 from poselift.storage.text import load_json, peek_json
 from poselift.structures import Clip
 
-__all__ = ["read", "sniff"]
+__all__ = ["picture_names", "read", "sniff"]
 
 _VISIBILITY = np.array([0.0, 0.5, 1.0])
 
@@ -57,6 +57,19 @@ def read(path: Path, options: ReadOptions) -> list[Clip]:
         conf=points[..., 2],
         track=_tracks(frame, people),
     )
+
+
+def picture_names(path: Path) -> dict[int, str]:
+    """The picture that each frame number is, where annotations name those of one recording. Raises `InputError`."""
+    value = load_json(path)
+    listed = value.get("images") if isinstance(value, dict) else None
+    images = {m["id"]: m for m in listed or [] if isinstance(m, dict) and isinstance(m.get("id"), (int, str))}
+    if not images or not all(isinstance(m.get("file_name"), str) for m in images.values()):
+        return {}
+    if len({str(m.get("video_id", m.get("vid_id"))) for m in images.values()}) > 1:
+        return {}
+    ids = list(images)
+    return {n: images[i]["file_name"] for n, i in zip(_frames(ids, images, path)[0].tolist(), ids, strict=True)}
 
 
 def _people(value: Any, path: Path) -> list[dict[str, Any]]:

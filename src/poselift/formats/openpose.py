@@ -21,7 +21,7 @@ from poselift.formats.people import clips_from_rows, triplets
 from poselift.storage.text import parse_json, peek_json, read_bytes
 from poselift.structures import Clip, skeleton
 
-__all__ = ["read", "sniff"]
+__all__ = ["picture_names", "read", "sniff"]
 
 _KEYS = ("pose_keypoints_2d", "pose_keypoints")
 _COCO18 = (
@@ -87,6 +87,13 @@ def read(path: Path, options: ReadOptions) -> list[Clip]:
         conf=points[..., 2],
         track=distinct_ids(np.array(frame), ids),
     )
+
+
+def picture_names(path: Path) -> dict[int, str]:
+    """The picture that each frame number is: with `--image_dir`, OpenPose names its files after it."""
+    files = _files(path)
+    names = [f.stem.removesuffix("_keypoints") + f.suffix for f in files]
+    return dict(zip(_numbers(files, path), names, strict=True))
 
 
 def _numbers(files: list[Path], path: Path) -> list[int]:

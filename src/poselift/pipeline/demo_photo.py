@@ -1,4 +1,4 @@
-"""The second act of `make demo`: a photograph that anyone may use becomes 3D.
+"""The second act of `make demo`: a photograph that anyone may use becomes 3D, or a clip that the user gives.
 
 NASA's portrait of the astronaut Eileen Collins (1999, public domain), as it comes with scikit-image: half a body.
 """
@@ -10,8 +10,21 @@ from pathlib import Path
 
 from poselift.errors import InputError, MissingExtraError
 from poselift.pipeline.lift import Lifted, lift
+from poselift.pipeline.lifters import AUTO
+from poselift.pipeline.looking import Progress
+from poselift.video import open_frames
 
-__all__ = ["demo_photo", "photo_path"]
+__all__ = ["check_clip", "demo_clip", "demo_photo", "photo_path"]
+
+
+def check_clip(path: Path) -> None:
+    """Raises `InputError` for what is no video, picture or folder of pictures, or cannot be opened."""
+    open_frames(path)
+
+
+def demo_clip(path: Path, out: str | Path, *, model: str = AUTO, progress: Progress | None = None) -> Lifted:
+    """Lift the user's clip into a folder. Raises `InputError`, `MissingExtraError`."""
+    return lift(path, out=out, model=model, progress=progress)
 
 
 def photo_path() -> Path:

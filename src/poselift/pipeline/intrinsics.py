@@ -42,6 +42,10 @@ class CameraOptions:
         if size is not None and not (len(size) == 2 and all(0 < v <= 100_000 for v in size)):
             raise InputError(field="image size", expected="width and height, both positive", found=size)
 
+        if self.camera is not None and size is not None and tuple(size) != tuple(self.camera.size_wh):
+            want = "{} × {}, the camera's".format(*self.camera.size_wh)
+            raise InputError(field="image size", expected=want, found="{} × {}".format(*size))
+
     @classmethod
     def of(cls, *, camera: Camera | Mapping[str, Any] | str | Path | None, **others: Any) -> CameraOptions:
         """`camera` may be a Camera, its dictionary, or a JSON file with one. Raises `InputError`."""

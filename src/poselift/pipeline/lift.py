@@ -93,7 +93,7 @@ def lift(
     size = None if running else image_size  # a camera is asked for it, and may give another one
     cameras = CameraOptions.of(camera=camera, focal=focal, fov=fov, image_size=size)
     options = ReadOptions(skeleton=skeleton, fps=fps, camera=cameras.camera, size_wh=image_size)
-    if smooth is None and smooth_hz is not None:
+    if smooth in (None, "none") and smooth_hz is not None:
         raise InputError(field="smooth_hz", expected="none without a smoother", found=smooth_hz)
     smoothing = None if smooth in (None, "none") else Smoothing(smooth, smooth_hz)
     planting = PlantFeet() if plant_feet else None
@@ -130,7 +130,8 @@ def lift(
                 device=device, progress=progress, folder=aside,
             )  # fmt: skip
         else:
-            seen = watch(input, looking, options, device=device, progress=progress, folder=aside)
+            over_time = (*(() if smoothing is None else ("smooth",)), *(("plant_feet",) if plant_feet else ()))
+            seen = watch(input, looking, options, device=device, progress=progress, folder=aside, over_time=over_time)
         result.seconds |= seen.seconds
         options = replace(options, fps=None)
     with timed(result, "read"):
@@ -213,11 +214,8 @@ def _tracks(
 
     if not isinstance(input, (str, Path)):
         each = [input] if isinstance(input, Clip) else list(input)
-        made = [
-            _Changed(t, ready) if isinstance(t, StoredTrack) else filled(t if isinstance(t, Clip) else t[:])
-            for t in each
-        ]
-        return made, store and any(isinstance(t, _Changed) for t in made)
+        stored = [isinstance(t, StoredTrack) for t in each]
+        return [_Changed(t, ready) if isinstance(t, StoredTrack) else filled(t[:]) for t in each], store and any(stored)
     if store and format in (None, "poses-npz"):
         tracks = spool(Path(input), options, ready)
         if tracks is not None:

@@ -45,17 +45,31 @@ def watch_live(
         asked = known.image_size
         source = LiveSource(address, size_wh=asked, fps=known.fps, seconds=live.seconds)
         stack.callback(source.close)
-        known = ReadOptions(camera=known.camera, skeleton=known.skeleton)
-        recording = Recording(source, detector, options, known, out, progress, folder)
+        _check_size(source, known)
+        looked = ReadOptions(camera=known.camera, skeleton=known.skeleton)
+        recording = Recording(source, detector, options, looked, out, progress, folder)
         session = Session(source, recording, camera, live, out, latency)
-        if asked is not None and source.capture.camera and tuple(asked) != source.size_wh:
+        if asked is not None and tuple(asked) != source.size_wh:
             session.asked = [f"The camera was asked for {asked[0]} × {asked[1]} and gives another size."]
+        if source.capture.camera and known.fps is not None and abs(source.fps / known.fps - 1) > 0.1:
+            session.asked.append(f"The camera was asked for {known.fps:g} frames a second and gives {source.fps:.3g}.")
         out.seconds["start"] = time.perf_counter() - began
         stack.enter_context(ended_by_signals(source.stop, session.say))
         stack.enter_context(session.open())
         frames = stack.enter_context(closing(session.frames()))
         session.run(stack.enter_context(closing(detector.detect(frames))), progress)  # type: ignore[type-var]
     return session.finish()
+
+
+def _check_size(source: LiveSource, known: ReadOptions) -> None:
+    """Raises `InputError` where the frames are of another size than the camera file, or the user of a stream, says."""
+    stated = None if known.camera is None else known.camera.size_wh
+    said = stated or (None if source.capture.camera else known.image_size)
+    if said is not None and tuple(said) != tuple(source.size_wh):
+        (w, h), found = source.size_wh, "{} × {}".format(*said)
+        raise InputError(
+            file=source.capture.said, field="image size", expected=f"{w} × {h}, that of the frames", found=found
+        )
 
 
 def _refuse(options: VideoOptions) -> None:

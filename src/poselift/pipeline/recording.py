@@ -146,7 +146,7 @@ class Recording:
         names = range(len(keep)) if self.is_ours else keep.tolist()
         try:
             tracks = self.seen.tracks(keep, [nobody.replace(track_id=n) for n in names])
-            return tracks if self.seen.nbytes >= LARGE_BYTES else [t[:] for t in tracks]
+            return [*tracks] if self.seen.nbytes >= LARGE_BYTES else [t[:] for t in tracks]
         except InputError as error:
             raise InputError(str(error), file=source.path) from None
 

@@ -33,6 +33,8 @@ from poselift.video.live import LiveSource
 
 __all__ = ["LiveCamera", "LiveOptions", "Session"]
 
+_PORT = 8080
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
@@ -44,15 +46,22 @@ class LiveOptions:
 
     seconds: float | None = None
     view: bool = True
-    port: int = 8080
+    port: int = _PORT
     say: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         if self.seconds is not None and not 0 < self.seconds < 1e9:
             raise InputError(field="seconds", expected="a positive number", found=self.seconds)
 
+        if not self.view and self.port != _PORT:
+            raise InputError(field="port", expected="none without the live page", found=self.port)
+
     def refuse(self) -> None:
         """Raises `InputError` if anything is asked that only a camera or stream could answer."""
+        for name, asked in (("port", self.port != _PORT), ("view", not self.view)):
+            if asked:
+                want = "a camera or stream as input, which has a live page"
+                raise InputError(field=name, expected=want, found=f"{getattr(self, name)} with a file")
         if self.seconds is not None:
             want = "a camera or stream as input (of a video, --start and --end say which part)"
             raise InputError(field="seconds", expected=want, found=f"{self.seconds:g} with a file")
@@ -220,7 +229,7 @@ class Session:
             found = f"nobody in {n:,} {'frame' if n == 1 else 'frames'}{why}"
             raise InputError(file=source.capture.said, expected="people that the detector can see", found=found)
         given = source.rate
-        source.fps, *numbers = captured.numbers(given)
+        source.fps, *numbers = captured.numbers(given if source.most is None else min(given, source.most))
         self.recording.seen.renumber(*numbers)
         self.recording.is_ours = False  # people keep the numbers under which they were shown
         w, h = source.size_wh
@@ -231,6 +240,9 @@ class Session:
         half, most = captured.behind_ms(0.5), captured.behind_ms(0.95)
         if half is not None:
             out.notes.append(f"A pose was ready {half} ms after its frame had come (median; 95 % within {most} ms).")
+        if source.most is not None:
+            slower = "" if source.most < 1.1 * given else f", and the stream gives {given:.3g}"
+            out.notes.append(f"At most {source.most:g} frames a second were asked for{slower}.")
         out.notes += [*([self.late] if self.late else []), *self.asked, *source.notes]
         out.frames = n
         out.tracks = self.recording.chosen(n)

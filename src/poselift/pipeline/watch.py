@@ -29,18 +29,22 @@ def watch(
     device: str | None,
     progress: Progress | None = None,
     folder: Path | None = None,
+    over_time: tuple[str, ...] = (),
 ) -> Watched:
     """The people in a video, a picture or a folder of pictures, as tracks whose frame numbers are the video's.
 
-    known: what the user says of frame rate, skeleton and camera; folder: for temporary files. Raises `InputError`
-    where nobody is seen at all.
+    known: what the user says of frame rate, skeleton and camera; folder: for temporary files; over_time: what is asked
+    that has no meaning for single pictures. Raises `InputError` for that, and where nobody is seen at all.
     """
     selection = Selection(start=options.start, end=options.end, every=options.every)
     began = time.perf_counter()
     sources = open_frames(path, selection, fps=known.fps)
+    if all(source.still for source in sources):
+        _refuse(path, options, known, over_time)
     for source in sources:
         _check_size(source, known)
-    detector = built_detector(options, known, device, progress)
+    names = tuple(f.name for s in sources for f in getattr(s, "files", [s.path] if s.still else []))
+    detector = built_detector(options, known, device, progress, names)
     out = Watched(seconds={"start": time.perf_counter() - began, "decode": 0.0, "detect": 0.0, "track": 0.0})
     empty = []
     try:
@@ -63,17 +67,32 @@ def watch(
 
 
 def built_detector(
-    options: VideoOptions, known: ReadOptions, device: str | None, progress: Progress | None
+    options: VideoOptions,
+    known: ReadOptions,
+    device: str | None,
+    progress: Progress | None,
+    pictures: tuple[str, ...] = (),
 ) -> Detector:
-    """The detector that the options name, or are. Raises `InputError`, `MissingExtraError`."""
+    """The detector that the options name, or are; pictures: names of all that it will see.
+
+    Raises `InputError`, `MissingExtraError`."""
     if not isinstance(options.detector, str):
         return options.detector
     asked = DetectorOptions(
         max_people=options.max_people, detect_every=options.detect_every, device=device, files=options.detector_files,
         model=options.detector_model, flip_average=options.detector_flip, skeleton=known.skeleton, every=options.every,
-        say=None if progress is None else lambda text: progress(0, None, text),
+        pictures=pictures, say=None if progress is None else lambda text: progress(0, None, text),
     )  # fmt: skip
     return build_detector(options.detector, asked)
+
+
+def _refuse(path: str | Path, options: VideoOptions, known: ReadOptions, over_time: tuple[str, ...]) -> None:
+    """Raises `InputError` for what has no meaning where each picture is by itself."""
+    plain = VideoOptions()
+    asked = [n for n in ("start", "end", "every", "detect_every") if getattr(options, n) != getattr(plain, n)]
+    for field in [*asked, *([] if known.fps is None else ["fps"]), *over_time]:
+        want = "a video, or a folder of pictures of one size"
+        raise InputError(file=path, field=field, expected=want, found="pictures by themselves")
 
 
 def _check_size(source: FrameSource, known: ReadOptions) -> None:

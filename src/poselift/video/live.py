@@ -31,7 +31,8 @@ _TICK_S = 0.1
 class LiveSource:
     """A running camera or stream. A thread of its own opens, reads and decodes it.
 
-    address: see `recognise.is_live`; size_wh, fps: what the camera is asked for; seconds: it ends after so many.
+    address: see `recognise.is_live`; size_wh, fps: what the camera is asked for; of a stream, which cannot be asked, at
+    most fps frames a second are taken; seconds: it ends after so many.
     fps: the rate that it states (30 where it states none that makes sense); rate: the one at which frames really come;
     arrived, taken: frames so far; seconds: time of the last one that was taken;
     ended: why it ended, where it did so by itself. Raises `InputError` where there is no such camera or stream.
@@ -49,6 +50,7 @@ class LiveSource:
     ) -> None:
         self.capture = Capture.of(address, size_wh=size_wh, fps=fps)
         self.path, self.name, self.limit = Path(self.capture.said), "live", seconds
+        self.most = None if self.capture.camera else fps
         self.arrived = self.taken = self.damaged = 0
         self.ended: str | None = None
         self.fps = self.rate = 30.0
@@ -90,7 +92,7 @@ class LiveSource:
 
         Once for a source: what came before is gone.
         """
-        last, begin, before = -1, None, 0
+        last, begin, before, due = -1, None, 0, 0.0
         self._wanted.set()
         while (item := self._take()) is not None:
             raw, seconds, came = item
@@ -102,6 +104,10 @@ class LiveSource:
             if self.limit is not None and seconds >= self.limit:
                 self._stop.set()
                 return
+            if self.most is not None:
+                if seconds < due - 0.5 / self.fps:
+                    continue
+                due = max(due + 1 / self.most, seconds)
             last = max(last + 1, round(seconds * self.fps))
             self.taken, self.seconds = self.taken + 1, seconds
             self.age_s = time.monotonic() - came
