@@ -3,7 +3,7 @@
 const $ = id => document.getElementById(id);
 const space = $("space"), image = $("image"), picture = new Image();
 const START = { yaw: 0.5, pitch: 0.2, zoom: 1 };
-let view = { ...START }, state = null, target = null, floor = null, pending = null, loading = false, over = false;
+let view = { ...START }, state = null, target = null, floor = null, reach = 0, pending = null, loading = false, over = false;
 
 function fit(canvas, height) {
   const r = window.devicePixelRatio || 1, w = canvas.clientWidth, h = height || canvas.clientHeight;
@@ -51,13 +51,15 @@ function drawImage() {
 // World point -> [x, y, depth] on a canvas of w x h.
 function lens(w, h) {
   const cy = Math.cos(view.yaw), sy = Math.sin(view.yaw), cp = Math.cos(view.pitch), sp = Math.sin(view.pitch);
-  const away = 4.2 / view.zoom, focal = 1.25 * Math.min(w, h * 1.2);
-  return p => {
+  const away = Math.max(4.2, 3 * reach) / view.zoom, focal = 1.25 * Math.min(w, h * 1.2);
+  const see = p => {
     const x = p[0] - target[0], y = p[1] - target[1], z = p[2] - target[2];
     const u = cy * x - sy * y, v = sy * x + cy * y;
     const depth = cp * v - sp * z + away, up = cp * z + sp * v;
     return [w / 2 + focal * u / depth, h / 2 - focal * up / depth, depth, focal / depth];
   };
+  see.away = away;
+  return see;
 }
 
 function line3(pen, see, a, b) {
@@ -106,7 +108,7 @@ function drawPeople(pen, see) {
   pen.lineCap = "round";
   for (const s of strokes) {
     const wide = Math.max(1.5, s.wide * (s.a[3] + s.b[3]) / 2);
-    const shade = Math.max(0, Math.min(0.35, (s.depth - 4) * 0.06));
+    const shade = Math.max(0, Math.min(0.35, (s.depth - see.away) * 0.06));
     const inset = 0.12, x = s.b[0] - s.a[0], y = s.b[1] - s.a[1];
     pen.strokeStyle = "#fff"; pen.lineWidth = wide + 3;
     pen.beginPath(); pen.moveTo(s.a[0] + inset * x, s.a[1] + inset * y); pen.lineTo(s.b[0] - inset * x, s.b[1] - inset * y); pen.stroke();
@@ -133,6 +135,8 @@ function follow() {
   if (!there.length) { target = target || [0, 3, 0]; floor = floor === null ? -1 : floor; return; }
   const joints = there.flatMap(p => p.p), middle = [mean(joints, 0), mean(joints, 1), mean(joints, 2)];
   target = target ? target.map((v, k) => v + 0.08 * (middle[k] - v)) : middle;
+  const far = Math.max(...joints.map(p => Math.hypot(p[0] - middle[0], p[1] - middle[1])));
+  reach = reach ? reach + 0.08 * (far - reach) : far;  // people far from each other are seen from further away
   floor = floor === null ? state.ground : floor + 0.1 * (state.ground - floor);
 }
 
