@@ -11,6 +11,9 @@ from poselift.models.partitions import GraphConv, Partitions
 
 __all__ = ["Block", "FoldedBlock", "FoldedGraph", "FoldedNorm", "affine", "norm", "over_time", "upsample", "weights"]
 
+FEW = 1 << 18
+"""Numbers that a core keeps at hand."""
+
 
 class Block(nn.Module):
     """S: graph convolution, then five frames; over every `stride`-th frame."""
@@ -52,17 +55,18 @@ class FoldedGraph(nn.Module):
         super().__init__()
         weight, offset = conv.matrices(graph)
         factor, shift = affine(after)
-        self.register_buffer("weight", weight * factor[:, None])
+        self.register_buffer("weight", (weight * factor).contiguous())
         self.register_buffer("offset", offset * factor + shift)
 
     def forward(self, x: Float[Tensor, "j b t i"], graph: Partitions) -> Float[Tensor, "j b t o"]:
-        return graph(x, self.weight, self.offset)
+        return graph(x, self.weight).add_(self.offset)
 
 
 class FoldedBlock(nn.Module):
     """A `Block` with its normalisations inside the products before them, for inference."""
 
     kernel: Tensor
+    matrix: Tensor
     bias: Tensor
     skip: Tensor | None
 
@@ -74,20 +78,29 @@ class FoldedBlock(nn.Module):
         factor, shift = affine(block.tcn[3])
         kernel = (kernel * factor[:, None, None, None]).mT.contiguous(memory_format=torch.channels_last)
         self.register_buffer("kernel", kernel)  # as it is needed, so that it is not laid out anew every time
+        self.register_buffer("matrix", kernel.permute(3, 2, 1, 0).flatten(0, 2).contiguous())
         bias, skip = bias * factor + shift, None
         if block.residual is not None:
             skip, more = weights(block.residual[0])
             factor, shift = affine(block.residual[1])
-            skip, bias = skip.flatten(1) * factor[:, None], bias + more * factor + shift
+            skip, bias = (skip.flatten(1) * factor[:, None]).mT.contiguous(), bias + more * factor + shift
         self.register_buffer("bias", bias)
         self.register_buffer("skip", skip)
 
     def forward(self, x: Float[Tensor, "j b t i"], graph: Partitions) -> Float[Tensor, "j b t_out o"]:
-        y = over_time(self.gcn(x, graph).relu_(), self.kernel, self.bias, self.stride)
+        y = graph(x, self.gcn.weight)
+        if y.numel() * 5 // self.stride <= FEW:
+            j, b, t, c = y.shape
+            padded = y.new_zeros(j, b, t + 4, c)
+            torch.add(y, self.gcn.offset, out=padded[:, :, 2:-2])
+            y = padded.relu_().unfold(2, 5, self.stride).mT.reshape(-1, 5 * c) @ self.matrix
+            y = y.add_(self.bias).view(j, b, -1, c)
+        else:
+            y = over_time(y.add_(self.gcn.offset).relu_(), self.kernel, self.bias, self.stride)
         if self.identity:
             y += x
         elif self.skip is not None:
-            y += F.linear(x[:, :, :: self.stride], self.skip)
+            y.view(-1, y.shape[3]).addmm_(x[:, :, :: self.stride].reshape(-1, x.shape[3]), self.skip)
         return y.relu_()
 
 

@@ -52,40 +52,41 @@ def partitions(skeleton: Skeleton, kind: Literal["spatial", "distance"], *, reac
 class Partitions(nn.Module):
     """A taken apart for speed. Joints come first, so that mixing them is one matrix product for all frames.
 
-    Partition 0 is diagonal: a factor per joint. Of the others only rows of joints that take anything are computed.
+    mix: (k w) × v, a row for every joint w that takes anything in partition k; gather: w × (k v), all of A.
     """
 
-    own: Tensor
     mix: Tensor
+    gather: Tensor
     sums: Tensor
 
     def __init__(self, A: Float[np.ndarray, "k j j"]) -> None:
         super().__init__()
-        if not (A[0] == np.diag(A[0].diagonal())).all():
-            raise ValueError("partition 0 must link every joint with itself only")
-        takers = [np.flatnonzero(a.any(0)) for a in A[1:]]
+        takers = [np.flatnonzero(a.any(0)) for a in A]
+        if len(takers[0]) < len(A[0]):
+            raise ValueError("in partition 0 every joint must take something")
         self.counts = [len(w) for w in takers]
-        for k, w in enumerate(takers, 1):
+        for k, w in enumerate(takers):
             self.register_buffer(f"takers{k}", torch.tensor(w), persistent=False)
-        mix = np.concatenate([a.T[w] for a, w in zip(A[1:], takers, strict=True)])
-        for name, value in (("own", A[0].diagonal()[:, None, None]), ("mix", mix), ("sums", A.sum(1).T)):
+        mix = np.concatenate([a.T[w] for a, w in zip(A, takers, strict=True)])
+        for name, value in (("mix", mix), ("gather", np.concatenate(A).T.copy()), ("sums", A.sum(1).T)):
             self.register_buffer(name, torch.tensor(value), persistent=False)
 
-    def forward(
-        self, x: Float[Tensor, "j b t i"], weight: Float[Tensor, "k o i"], offset: Float[Tensor, "j o"]
-    ) -> Float[Tensor, "j b t o"]:
-        """Σ_k W_k Σ_v A[k, v] x[v] + offset: joints are mixed before features, which there are more of afterwards."""
-        joints, places = len(x), x.shape[1:3]
-        x = x.flatten(1, 2)  # j n i
-        y = torch.baddbmm(offset[:, None], x * self.own, weight[0].mT.expand(joints, -1, -1))
-        mixed = (self.mix @ x.flatten(1)).unflatten(1, x.shape[1:]).to(y.dtype)
-        weight = weight.to(y.dtype)  # under autocast y is narrower than the weights
-        for k, part in enumerate(mixed.split(self.counts), 1):
-            if len(part) == joints:
-                y.flatten(0, 1).addmm_(part.flatten(0, 1), weight[k].mT)
+    def forward(self, x: Float[Tensor, "j b t i"], weight: Float[Tensor, "k i o"]) -> Float[Tensor, "j b t o"]:
+        """Σ_k Σ_v A[k, v] x[v] W_k: joints are mixed where there are fewer features, before or after W."""
+        joints, (parts, c_in, c_out) = len(x), weight.shape
+        if c_out < c_in:
+            y = x.reshape(1, -1, c_in).expand(parts, -1, -1) @ weight  # k (j b t) o
+            y = self.gather.to(y.dtype) @ y.view(parts * joints, -1)
+            return y.view(*x.shape[:3], c_out)
+        rows = (self.mix @ x.flatten(1)).view(-1, c_in).split([n * x[0, ..., 0].numel() for n in self.counts])
+        y = rows[0] @ weight[0]
+        for k, part in enumerate(rows[1:], 1):
+            if len(part) == len(rows[0]):
+                y.addmm_(part.to(y.dtype), weight[k].to(y.dtype))  # under autocast y is narrower than the weights
             else:
-                y.index_add_(0, self.get_buffer(f"takers{k}"), part @ weight[k].mT)
-        return y.unflatten(1, places)
+                more = part @ weight[k]
+                y.view(joints, -1).index_add_(0, self.get_buffer(f"takers{k}"), more.view(self.counts[k], -1))
+        return y.view(*x.shape[:3], c_out)
 
     def offset(self, bias: Float[Tensor, "k o"]) -> Float[Tensor, "j o"]:
         """What the biases add to each joint: Σ_k b_k Σ_v A[k, v, w]."""
@@ -100,11 +101,12 @@ class GraphConv(nn.Module):
         self.count = count
         self.conv = nn.Conv2d(c_in, count * c_out, 1)
 
-    def matrices(self, graph: Partitions) -> tuple[Float[Tensor, "k o i"], Float[Tensor, "j o"]]:
-        """Weight and offset as `Partitions` takes them."""
+    def matrices(self, graph: Partitions) -> tuple[Float[Tensor, "k i o"], Float[Tensor, "j 1 1 o"]]:
+        """Weight as `Partitions` takes it, and what is to be added to the result."""
         assert self.conv.bias is not None
         weight = self.conv.weight.flatten(1).unflatten(0, (self.count, -1))
-        return weight, graph.offset(self.conv.bias.view(self.count, -1))
+        return weight.mT, graph.offset(self.conv.bias.view(self.count, -1))[:, None, None]
 
     def forward(self, x: Float[Tensor, "j b t i"], graph: Partitions) -> Float[Tensor, "j b t o"]:
-        return graph(x, *self.matrices(graph))
+        weight, offset = self.matrices(graph)
+        return graph(x, weight).add_(offset)
