@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from poselift.errors import InputError
 from poselift.models.base import Lifter, to_camera
-from poselift.models.lifters.temporal_conv import FoldedNet, Span, TemporalConv
+from poselift.models.lifters.temporal_conv import FoldedNet, TemporalConv
 
 __all__ = ["CausalLifter"]
 
@@ -40,8 +40,8 @@ class CausalLifter:
         self.latency = 0 if lifter.causal else (lifter.receptive_field - 1) // 2
         self.lifter = lifter.fold() if isinstance(lifter, TemporalConv) else lifter
         net = self.lifter.net if isinstance(self.lifter, TemporalConv) else None
-        self._net = _ColumnNet(net) if isinstance(net, FoldedNet) else None
-        self._axes = _Ring(1, (self.latency,))  # R_look_cam, of the frame that the result belongs to
+        self._net = _ColumnNet(net, lifter.skeleton.root) if isinstance(net, FoldedNet) else None
+        self._axes = _Ring(2 if self.latency else 1, self.latency or 1)  # R_look_cam, also that of the result's frame
         self.reset()
 
     def reset(self, people: Bool[Tensor, " b"] | None = None) -> None:
@@ -102,7 +102,7 @@ class CausalLifter:
         assert isinstance(self.lifter, TemporalConv)
         assert self._lead is not None
         self._last, fresh = (x, R), self._fresh
-        p = self.lifter.rooted(self._net.step(x, fresh))
+        p = self._net.step(x, fresh)
         if R is not None:
             p = to_camera(p, self._axes.push(R, fresh)[:, 0].unflatten(-1, (3, 3)))
         if self.latency:
@@ -113,53 +113,56 @@ class CausalLifter:
 
 
 class _Ring:
-    """The last frames of a sequence of vectors, and of them those at certain lags, in constant time.
+    """The last frames of a sequence of vectors, and of them every `dilation`-th up to the newest, in constant time.
 
-    lags: how many frames back each frame that `push` gives lies.
+    Frames that are seen together lie side by side: those of one remainder by `dilation` have a ring of `width` of their
+    own. It is kept twice, one after the other, so that wherever the newest is, it and those before it are one stretch
+    of memory, to which nothing has to be copied. All places are cut out once.
     """
 
-    def __init__(self, length: int, lags: tuple[int, ...]) -> None:
-        self.length = max(length, 1 + max(lags))
-        newest = torch.arange(self.length)[:, None]
-        self.places = (newest - torch.tensor(lags)) % self.length  # where they are once the newest frame is here
-        self.frames: Tensor | None = None
+    def __init__(self, width: int, dilation: int) -> None:
+        self.width, self.dilation = width, dilation
+        self.frames: Tensor | None = None  # dilation b 2 width c
         self.at = 0
 
     def push(self, x: Float[Tensor, "b c"], fresh: Bool[Tensor, " b"] | None) -> Float[Tensor, "b n c"]:
-        """Add a frame; for people who are fresh it is the only one there ever was."""
-        if self.frames is None or len(self.frames) != len(x):
-            self.frames = x[:, None].repeat(1, self.length, 1)
-            self.places = self.places.to(x.device)
+        """Add a frame; for people who are fresh it is the only one there ever was. A view, good until the next."""
+        if self.frames is None or self.frames.shape[1] != len(x):
+            self.frames = x[:, None, None].repeat(self.dilation, 1, 2, self.width, 1)
+            turns = [(r, n) for n in range(self.width) for r in range(self.dilation)]
+            self.slots = [self.frames[r, :, :, n] for r, n in turns]
+            self.seen = [self.frames[r].flatten(1, 2)[:, n + 1 : n + 1 + self.width] for r, n in turns]
         elif fresh is not None:
-            self.frames = torch.where(fresh[:, None, None], x[:, None], self.frames)
-        self.at = (self.at + 1) % self.length
-        self.frames[:, self.at] = x
-        return self.frames.index_select(1, self.places[self.at])
+            self.frames.copy_(torch.where(fresh[:, None, None, None], x[:, None, None], self.frames))
+        self.at = (self.at + 1) % len(self.slots)
+        self.slots[self.at].copy_(x[:, None])
+        return self.seen[self.at]
 
 
 class _ColumnNet:
     """A `FoldedNet`, one output frame at a time: a layer's taps side by side in one matrix, its input in a ring."""
 
-    def __init__(self, net: FoldedNet) -> None:
+    def __init__(self, net: FoldedNet, root: int) -> None:
         self.matrices = [w.mT.flatten(1).contiguous() for w in net.weights]  # o, w i
         self.biases = list(net.biases)
-        self.shrink = (net.shrink.weight[..., 0], net.shrink.bias)
-        self.rings = [_Ring(span.reach, _lags(span)) for span in net.spans]
+        self.shrink = [v.clone().unflatten(0, (-1, 3)) for v in (net.shrink.weight[..., 0], net.shrink.bias)]
+        for v in self.shrink:
+            v[root] = 0  # as `TemporalConv.rooted`
+        self.rings = [_Ring(span.width, span.dilation) for span in net.spans]
+        self.kept = [span.kept for span in net.spans]
 
     def step(self, x: Float[Tensor, "b i"], fresh: Bool[Tensor, " b"] | None) -> Float[Tensor, "b j 3"]:
         """The next output frame."""
         y = x
         for i, ring in enumerate(self.rings):
             seen = ring.push(y, fresh)
-            z = self.layer(max(0, 2 * i - 1), seen[:, :-1].flatten(1))
-            y = seen[:, -1] + self.layer(2 * i, z) if i else z
-        return F.linear(y, *self.shrink).unflatten(-1, (-1, 3))
+            y = self.layer(max(0, 2 * i - 1), seen.flatten(1))
+            if i:
+                y = self.layer(2 * i, y).add_(seen[:, self.kept[i]])
+        weight, bias = self.shrink
+        return F.linear(y, weight.flatten(0, 1), bias.flatten()).unflatten(-1, (-1, 3))
 
     def layer(self, k: int, x: Tensor) -> Tensor:
-        return F.relu(F.linear(x, self.matrices[k], self.biases[k]))
-
-
-def _lags(span: Span) -> tuple[int, ...]:
-    """How far back the taps lie, the oldest first, and after them the frame of the residual path."""
-    taps = tuple(k * span.dilation for k in reversed(range(span.width)))
-    return (*taps, taps[span.kept])
+        if len(x) == 1:
+            return torch.addmv(self.biases[k], self.matrices[k], x[0]).relu_()[None]
+        return F.linear(x, self.matrices[k], self.biases[k]).relu_()
