@@ -130,7 +130,11 @@ def test_memory_does_not_grow():
         stream.step(kp[0], conf[0], K, size)
     assert held() == first, "the rings are where they were"
     assert stream._net is not None
-    assert [r.frames.shape[::2] for r in stream._net.rings if r.frames is not None] == [(1, 2, 34), (3, 2, 16), (9, 2, 16)]
+    assert [r.frames.shape[::2] for r in stream._net.rings if r.frames is not None] == [
+        (1, 2, 34),
+        (3, 2, 16),
+        (9, 2, 16),
+    ]
 
 
 @pytest.mark.parametrize("name", [n for n, (c, _) in LIFTERS.items() if n != "temporal_conv"])

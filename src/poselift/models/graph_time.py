@@ -12,7 +12,7 @@ from poselift.models.partitions import GraphConv, Partitions
 __all__ = ["Block", "FoldedBlock", "FoldedGraph", "FoldedNorm", "affine", "norm", "over_time", "upsample", "weights"]
 
 FEW = 1 << 18
-"""Numbers that a core keeps at hand."""
+"""Up to so many numbers, frames laid out side by side stay in a core's cache, and a product is the faster convolution."""
 
 
 class Block(nn.Module):
@@ -89,8 +89,8 @@ class FoldedBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "j b t i"], graph: Partitions) -> Float[Tensor, "j b t_out o"]:
         y = graph(x, self.gcn.weight)
-        if y.numel() * 5 // self.stride <= FEW:
-            j, b, t, c = y.shape
+        j, b, t, c = y.shape
+        if j * b * t * c * 5 // self.stride <= FEW:
             padded = y.new_zeros(j, b, t + 4, c)
             torch.add(y, self.gcn.offset, out=padded[:, :, 2:-2])
             y = padded.relu_().unfold(2, 5, self.stride).mT.reshape(-1, 5 * c) @ self.matrix

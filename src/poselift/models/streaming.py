@@ -128,10 +128,10 @@ class _Ring:
     def push(self, x: Float[Tensor, "b c"], fresh: Bool[Tensor, " b"] | None) -> Float[Tensor, "b n c"]:
         """Add a frame; for people who are fresh it is the only one there ever was. A view, good until the next."""
         if self.frames is None or self.frames.shape[1] != len(x):
-            self.frames = x[:, None, None].repeat(self.dilation, 1, 2, self.width, 1)
+            self.frames = frames = x[:, None, None].repeat(self.dilation, 1, 2, self.width, 1)
             turns = [(r, n) for n in range(self.width) for r in range(self.dilation)]
-            self.slots = [self.frames[r, :, :, n] for r, n in turns]
-            self.seen = [self.frames[r].flatten(1, 2)[:, n + 1 : n + 1 + self.width] for r, n in turns]
+            self.slots = [frames[r, :, :, n] for r, n in turns]
+            self.seen = [frames[r].flatten(1, 2)[:, n + 1 : n + 1 + self.width] for r, n in turns]
         elif fresh is not None:
             self.frames.copy_(torch.where(fresh[:, None, None, None], x[:, None, None], self.frames))
         self.at = (self.at + 1) % len(self.slots)
@@ -144,10 +144,10 @@ class _ColumnNet:
 
     def __init__(self, net: FoldedNet, root: int) -> None:
         self.matrices = [w.mT.flatten(1).contiguous() for w in net.weights]  # o, w i
-        self.biases = list(net.biases)
-        self.shrink = [v.clone().unflatten(0, (-1, 3)) for v in (net.shrink.weight[..., 0], net.shrink.bias)]
-        for v in self.shrink:
-            v[root] = 0  # as `TemporalConv.rooted`
+        self.biases = [b.detach() for b in net.biases]
+        for v, parts in ((net.shrink.weight[..., 0], self.matrices), (net.shrink.bias, self.biases)):
+            parts.append(v.clone())
+            parts[-1][3 * root : 3 * root + 3] = 0  # as `TemporalConv.rooted`
         self.rings = [_Ring(span.width, span.dilation) for span in net.spans]
         self.kept = [span.kept for span in net.spans]
 
@@ -156,13 +156,12 @@ class _ColumnNet:
         y = x
         for i, ring in enumerate(self.rings):
             seen = ring.push(y, fresh)
-            y = self.layer(max(0, 2 * i - 1), seen.flatten(1))
+            y = self.product(max(0, 2 * i - 1), seen.flatten(1)).relu_()
             if i:
-                y = self.layer(2 * i, y).add_(seen[:, self.kept[i]])
-        weight, bias = self.shrink
-        return F.linear(y, weight.flatten(0, 1), bias.flatten()).unflatten(-1, (-1, 3))
+                y = self.product(2 * i, y).relu_().add_(seen[:, self.kept[i]])
+        return self.product(-1, y).view(len(y), -1, 3)
 
-    def layer(self, k: int, x: Tensor) -> Tensor:
-        if len(x) == 1:
-            return torch.addmv(self.biases[k], self.matrices[k], x[0]).relu_()[None]
-        return F.linear(x, self.matrices[k], self.biases[k]).relu_()
+    def product(self, k: int, x: Float[Tensor, "b i"]) -> Float[Tensor, "b o"]:
+        if len(x) == 1:  # a vector: less to do than for a matrix of one row
+            return torch.addmv(self.biases[k], self.matrices[k], x[0])[None]
+        return F.linear(x, self.matrices[k], self.biases[k])

@@ -11,7 +11,7 @@ from parity.fill import fill_state_dict
 from parity_vectors import description, fill_as_published, vectors
 from poselift.models.base import Stretch
 from poselift.models.graph_time import upsample
-from poselift.models.lifters.ugcn import UGCN, UGCNConfig, UGCNNet
+from poselift.models.lifters.ugcn import REVISIONS, UGCN, UGCNConfig, UGCNNet
 from poselift.models.partitions import partitions
 from poselift.structures.skeleton import SKELETONS, skeleton
 
@@ -49,6 +49,19 @@ def test_parity_of_the_network_and_its_inference_copy(name: str):
         assert torch.allclose(folded(ours(arrays["x0"])), want, atol=1e-5)
         assert torch.equal(folded.fold()(want[..., :2]), folded(want[..., :2]))
     assert not any("BatchNorm" in type(m).__name__ for m in folded.modules())
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_the_inference_copy_of_few_frames_and_of_many(revision: str):
+    """Small inputs are laid out for products, large ones convolved; whatever the skeleton."""
+    torch.manual_seed(0)
+    for name in ("h36m17", "coco17"):
+        net = UGCNNet(skeleton=skeleton(name), c_in=2, config=UGCNConfig(revision=revision))  # type: ignore[arg-type]
+        with torch.no_grad():
+            net(torch.randn(4, 32, 17, 2))
+            folded, x = net.eval().fold(), torch.randn(6, 96, 17, 2)
+            for few in (x[:1, :16], x[:1], x):
+                assert torch.allclose(folded(few), net(few), atol=1e-5)
 
 
 def test_parity_of_flip_averaging():
