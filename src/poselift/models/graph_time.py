@@ -12,7 +12,7 @@ from poselift.models.partitions import GraphConv, Partitions
 __all__ = ["Block", "FoldedBlock", "FoldedGraph", "FoldedNorm", "affine", "norm", "over_time", "upsample", "weights"]
 
 FEW = 1 << 18
-"""Up to so many numbers, frames laid out side by side stay in a core's cache, and a product is the faster convolution."""
+"""Up to so many numbers, frames laid out stay in a core's cache, and a product is faster than conv2d."""
 
 
 class Block(nn.Module):
