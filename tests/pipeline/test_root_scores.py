@@ -119,6 +119,20 @@ def test_bad_files_are_one_line(rows: list[dict], expected: str, tmp_path: Path)
     assert expected in str(error.value)
 
 
+def test_a_camera_that_nobody_states_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    p = folders.coco(tmp_path)[0, 0]
+    write_roots([FoundRoot(image_id=1, ann_id=0, root_cam=p, box_xywh=BOX)], tmp_path / "r.json", scores=False)
+    argv = ["eval", "roots", str(tmp_path / "r.json"), "--data", "coco", "--path", str(tmp_path)]
+    assert main(argv) == 0
+    assert "focal length" not in capsys.readouterr().out
+    file = tmp_path / "test.json"
+    value = json.loads(file.read_text())
+    del value["images"][0]["intrinsic"]
+    file.write_text(json.dumps(value))
+    assert main(argv) == 0
+    assert "pictures whose focal length nobody states: 1; their roots" in capsys.readouterr().out
+
+
 def test_a_set_without_depth(tmp_path: Path):
     folders.mscoco(tmp_path)
     (tmp_path / "r.json").write_text("[]")

@@ -116,6 +116,7 @@ def test_a_folder_is_a_recording_in_the_order_of_its_numbers(tmp_path: Path):
     (source,) = open_frames(folder)
     assert [int(f.image[0, 0, 0]) for f in source.frames()] == [1, 2, 10, 33]
     assert (source.fps, source.assumed_fps, source.count) == (30.0, True, 4)
+    assert source.notes[0].endswith("These leave some out: frames are counted from 0 without a gap.")
     (timed,) = open_frames(folder, Selection(every=2), fps=10)
     assert [(f.number, f.seconds) for f in timed.frames()] == [(0, 0.0), (1, 0.2)]
     assert (timed.fps, timed.assumed_fps) == (5.0, False)
@@ -147,7 +148,10 @@ def test_focal_length_from_exif(tmp_path: Path):
 
 def test_a_header_of_ten_thousand_million_pixels(tmp_path: Path):
     path = png_header(tmp_path / "huge.png", 100_000, 100_000)
-    with little_memory(5 << 20), pytest.raises(InputError, match=r"huge\.png.*(large|megapixels)"):
+    with (
+        little_memory(5 << 20),
+        pytest.raises(InputError, match=r"huge\.png: size: expected at most 134 megapixels, found 10000 megapixels"),
+    ):
         read_picture(path)
     just_above = png_header(tmp_path / "large.png", 20_000, 7_000)
     with little_memory(5 << 20), pytest.raises(InputError, match="140 megapixels"):

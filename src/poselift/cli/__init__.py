@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ EXTRAS = {
 
 def run() -> NoReturn:
     """Entry point of the console script."""
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: nothing that libraries do at exit is worth a traceback
+    sys.exit(status)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -236,7 +236,14 @@ def show_progress(what: str = "frames"):
     @contextlib.contextmanager
     def bar():
         if not sys.stderr.isatty():
-            yield None
+            said: set[str] = set()
+
+            def say(done: int, total: int | None, stage: str) -> None:
+                if stage.startswith("fetching") and stage not in said:  # what takes minutes is said once even so
+                    said.add(stage)
+                    print(f"poselift: {stage}", file=sys.stderr, flush=True)
+
+            yield say
             return
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -24,7 +24,8 @@ __all__ = ["RootScores", "score_roots"]
 @dataclass(frozen=True, kw_only=True)
 class RootScores:
     """figures: `mrpe_mm` and along x, y, z, of the pairs; `ap_25_percent`, where the truth's places allow it; actions:
-    `mrpe_mm` of each, where the set has actions. predictions, people (valid ones), pairs: how many."""
+    `mrpe_mm` of each, where the set has actions. predictions, people (valid ones), pairs, assumed_cameras (pictures
+    whose focal length the set does not say): how many."""
 
     file: Path
     data: str
@@ -32,6 +33,7 @@ class RootScores:
     predictions: int
     people: int
     pairs: int
+    assumed_cameras: int = 0
     figures: dict[str, float] = field(default_factory=dict)
     actions: dict[str, float] = field(default_factory=dict)
 
@@ -87,7 +89,7 @@ def score_roots(
         figures["ap_25_percent"] = 100 * ap.ap
     return RootScores(
         file=file, data=data, split=split, predictions=len(roots), people=sum(p.valid for _, p in people),
-        pairs=len(pairs), figures=figures, actions=actions,
+        pairs=len(pairs), assumed_cameras=sum(not p.K_known for p in found.pictures), figures=figures, actions=actions,
     )  # fmt: skip
 
 

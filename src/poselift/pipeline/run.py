@@ -153,8 +153,8 @@ class Run:
         lines = [f"Lifted {poses} of {who}{where} in {self.result.seconds['lift']:.1f} s."]
         if seen < self.total:
             lines.append(
-                f"In {self.total - seen:,} frames nobody was seen (fewer than {MIN_JOINTS} joints): "
-                "their confidence is 0, their pose leads from the last one seen to the next."
+                f"Under {self.total - seen:,} frame numbers nobody was seen (fewer than {MIN_JOINTS} joints, or the "
+                "recording has no such frame): their confidence is 0, their pose leads from the last seen to the next."
             )
         lines += self.lifters.notes([t for s in self.scenes for t in s.tracks])
         lines += self.refined()

@@ -6,6 +6,7 @@ The header is read first; what it declares beyond the cap is refused before memo
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from poselift.errors import InputError, MissingExtraError
-from poselift.video.frames import check_size
+from poselift.video.frames import MAX_PIXELS, check_size
 
 __all__ = ["focal_of", "open_picture", "read_picture", "upright_size"]
 
@@ -44,7 +45,10 @@ def open_picture(path: str | Path) -> Iterator[Any]:
     except UnidentifiedImageError:
         raise InputError("no picture that can be read", file=path) from None
     except Image.DecompressionBombError as error:
-        raise InputError(f"too large: {error}", file=path, field="size") from None
+        pixels = re.search(r"\d+", str(error))  # it comes before the size can be asked for
+        found = f"{int(pixels[0]) / 1e6:.0f} megapixels" if pixels else "more"
+        want = f"at most {MAX_PIXELS / 1e6:.0f} megapixels"
+        raise InputError(file=path, field="size", expected=want, found=found) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, OverflowError) as error:
         if isinstance(error, FileNotFoundError):
             raise InputError("no such file", file=path) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +76,11 @@ class PictureFolder:
 
     @property
     def notes(self) -> list[str]:
-        return [f"{len(self.files)} pictures, in the order of the numbers in their names."]
+        said = f"{len(self.files)} pictures, in the order of the numbers in their names."
+        numbers = [int(n[-1]) for n in (re.findall(r"[0-9]+", f.stem) for f in self.files) if n]
+        if len(numbers) == len(self.files) and any(b - a > 1 for a, b in pairwise(numbers)):
+            said += " These leave some out: frames are counted from 0 without a gap."
+        return [said]
 
     def _chosen(self) -> Iterator[tuple[int, float, Path]]:
         for i, file in enumerate(self.files):

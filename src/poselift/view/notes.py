@@ -14,6 +14,15 @@ from poselift.view.timeline import Timeline
 __all__ = ["page_notes", "standard_notes"]
 
 
+_BONES = {
+    "shoulder": ("thorax", "shoulder", 0.16), "upper arm": ("shoulder", "elbow", 0.29),
+    "forearm": ("elbow", "wrist", 0.25), "thigh": ("hip", "knee", 0.43), "shin": ("knee", "ankle", 0.42),
+}  # fmt: skip
+"""From joint to joint, and how long this is in an adult, metres."""
+_SHORT = 0.4
+"""Part of that below which, on both sides, no lifter should come with good keypoints."""
+
+
 def standard_notes(clips: Sequence[Clip]) -> list[str]:
     """Units, axes, root and camera of lifted clips, one sentence each."""
     first = clips[0]
@@ -44,13 +53,54 @@ def standard_notes(clips: Sequence[Clip]) -> list[str]:
             f"Distance from the camera: ± {100 * error.depth:.0f} %, one standard deviation ({parts}); sideways and "
             f"up ± {100 * error.size:.0f} %."
         )
-    guessed = [n for j, n in enumerate(first.skeleton.joints) if all((c.confidence[:, j] == 0).all() for c in clips)]
-    if guessed:
-        names = ", ".join(guessed[:6]) + (f" and {len(guessed) - 6} more" if len(guessed) > 6 else "")
-        notes.append(f"Never seen, so only guessed, with confidence 0 and drawn thin: {names}.")
+    notes += _guessed(clips)
+    notes += [note for clip in clips for note in _impossible(clip)]
     if first.meta.get("assumed_fps"):
         notes.append(f"Frame rate: {first.fps:g} per second is assumed, the file states none.")
     return notes
+
+
+def _guessed(clips: Sequence[Clip]) -> list[str]:
+    """Joints that were never seen, of all people together where they are the same ones, else person by person."""
+    by_joints: dict[tuple[str, ...], list[int]] = {}
+    for clip in clips:
+        unseen = tuple(n for j, n in enumerate(clip.skeleton.joints) if (clip.confidence[:, j] == 0).all())
+        by_joints.setdefault(unseen, []).append(clip.track_id)
+    notes = []
+    for joints, people in by_joints.items():
+        if joints:
+            names = ", ".join(joints[:6]) + (f" and {len(joints) - 6} more" if len(joints) > 6 else "")
+            whose = "" if len(by_joints) == 1 else f" of {_people(people)}"
+            notes.append(f"Never seen{whose}, so only guessed, with confidence 0 and drawn thin: {names}.")
+    return notes
+
+
+def _people(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:6])) + (f" and {len(ids) - 6} more" if len(ids) > 6 else "")
+    return f"{'person' if len(ids) == 1 else 'people'} {shown}"
+
+
+def _impossible(clip: Clip) -> list[str]:
+    """A sentence where bones that were seen are far too short for a person: the 2D joints were probably others'."""
+    if clip.p_root is None:
+        return []
+    short = []
+    for part, (upper, lower, metres) in _BONES.items():
+        lengths = []
+        for side in "lr":
+            names = [n if n in clip.skeleton.joints else f"{side}_{n}" for n in (upper, lower)]
+            if not all(n in clip.skeleton.joints for n in names):
+                continue
+            a, b = clip.skeleton.indices(*names)
+            seen = (clip.confidence[:, [a, b]] > 0).all(-1)
+            if seen.any():
+                lengths.append(float(np.median(np.linalg.norm(clip.p_root[seen, a] - clip.p_root[seen, b], axis=-1))))
+        if len(lengths) == 2 and max(lengths) < _SHORT * metres:
+            short.append(f"{part} {max(lengths):.2f} m")
+    if not short:
+        return []
+    found = ", ".join(short)
+    return [f"Person {clip.track_id} has bones that nobody has ({found}): its 2D joints are probably wrong."]
 
 
 def page_notes(stage: Stage, line: Timeline, has_truth: bool) -> list[str]:

@@ -204,6 +204,26 @@ def test_bad_files_are_one_clear_line(case: str, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_intrinsics_of_ones_own_file_as_four_numbers_or_as_a_matrix(tmp_path: Path) -> None:
+    folders.coco(tmp_path)
+    file = tmp_path / "test.json"
+    (before,) = read_annotations("coco", tmp_path, "test").pictures
+    for given, words in (
+        (before.K.tolist(), None), (7, "expected [fx, fy, cx, cy] or K, 3 × 3, found int"),
+        ([1, 2], "found 2 entries"), ([[1, 2], [3], [4]], "image 1 intrinsic"),
+    ):  # fmt: skip
+        value = json.loads(file.read_text())
+        value["images"][0]["intrinsic"] = given
+        file.write_text(json.dumps(value))
+        if words is None:
+            (picture,) = read_annotations("coco", tmp_path, "test").pictures
+            assert np.array_equal(picture.K, before.K)
+            continue
+        with pytest.raises(InputError) as error:
+            read_annotations("coco", tmp_path, "test")
+        assert words in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("box", "reason"),
     [

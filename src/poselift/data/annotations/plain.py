@@ -92,7 +92,7 @@ def read_mscoco(folder: Path, split: str, options: AnnotationOptions) -> Annotat
 def read_own(path: Path, split: str, options: AnnotationOptions) -> AnnotationSet:
     """Anybody's own file in COCO's form: `path` is the file or a folder with `SPLIT.json`; pictures stand beside it.
 
-    Images may have `f` and `c`, or `intrinsic` [fx, fy, cx, cy]; else the default camera is taken. People have
+    Images may have `f` and `c`, or `intrinsic` ([fx, fy, cx, cy] or K); else the default camera is taken. People have
     `keypoints` (x, y, flag), or `keypoints_img` and `keypoints_vis`, and where known `keypoints_cam` in the unit of the
     options. Joints are those that a category names, else `options.skeleton`, else COCO's 17.
     """
@@ -146,7 +146,14 @@ def own_K(layout: Layout, image: dict[str, Any]) -> np.ndarray | None:
     """Intrinsics (3, 3) of an image that has `intrinsic`, or `f` and `c`; None for one that has neither."""
     where = layout.name(image)
     if "intrinsic" in image:
-        fx, fy, cx, cy = numbers(image["intrinsic"], (4,), file=layout.file, field=f"{where} intrinsic")
+        given, field = image["intrinsic"], f"{where} intrinsic"
+        if isinstance(given, list) and len(given) == 3:
+            (fx, _, cx), (_, fy, cy), _ = numbers(given, (3, 3), file=layout.file, field=field).tolist()
+        elif isinstance(given, list) and len(given) == 4:
+            fx, fy, cx, cy = numbers(given, (4,), file=layout.file, field=field).tolist()
+        else:
+            found = f"{len(given)} entries" if isinstance(given, list) else type(given).__name__
+            raise InputError(file=layout.file, field=field, expected="[fx, fy, cx, cy] or K, 3 × 3", found=found)
         return layout.K_of((fx, fy), (cx, cy), where)
     return layout.K(image) if "f" in image or "c" in image else None
 
