@@ -61,7 +61,7 @@ READY = {
 TRAINED = (
     "linear-erd", "temporal-27", "temporal-27-motion", "temporal-27-causal", "temporal-81", "temporal-81-causal",
     "temporal-243", "temporal-243-causal", "ugcn", "ugcn-motion", "temporal-tenth", "temporal-semi", "repnet",
-    "video-gan",
+    "repnet-consistent", "video-gan",
 )  # fmt: skip
 MOTION = {
     "temporal-27-motion-1": {"motion_weight": 1.0},
@@ -81,13 +81,18 @@ def small(plan: Recipe, **schedule: Any) -> Recipe:
 
 
 def planned(name: str) -> Recipe:
-    """The recipe of a row. Those without pairs are made small, so that a processor core trains them in half an hour."""
+    """The recipe of a row. UGCN and those without pairs are made small, so that a processor core trains them in half
+    an hour."""
     plan = recipe("temporal-27-motion" if name in MOTION else name)
     objective: Any = plan.objective
     if name in MOTION:
         return replace(plan, objective=replace(objective, **MOTION[name]))
     model: Any = plan.model
-    if name == "repnet":
+    if name.startswith("ugcn"):
+        schedule = replace(plan.schedule, steps=2000, batch=24, lr=3e-3, warmup=100, validate_every=500)
+        data = replace(plan.data, frames=48)
+        return replace(plan, model=replace(model, dropout=0.1), data=data, schedule=schedule)
+    if name.startswith("repnet"):
         objective = replace(objective, reprojection=GrowingWeight(first=1000, last=10_000, begin=0.0, end=0.8))
         plan = replace(plan, model=replace(model, width=256), objective=objective)
         return small(plan, steps=12_000, metric="p_mpjpe_mm")

@@ -18,7 +18,7 @@ from poselift.models.lifters.simple_baseline import SimpleBaselineConfig
 from poselift.models.lifters.video_gan import VideoGANConfig
 from poselift.models.weights import load_model
 from poselift.train import loop
-from poselift.train.adversarial_repnet import FLAVOURS, RepNetObjective, RepNetObjectiveConfig
+from poselift.train.adversarial_repnet import FLAVOURS, RepNetObjective, RepNetObjectiveConfig, about_vertical
 from poselift.train.checkpoint import load_state
 from poselift.train.loop import train
 from poselift.train.opponent import Adversarial
@@ -55,6 +55,44 @@ def test_mixed_precision_trains_with_a_critic(tmp_path: Path) -> None:
     with (tmp_path / "run" / "log.csv").open(newline="") as f:
         rows = list(csv.DictReader(f))
     assert all(abs(float(row["critic"])) < 1e3 for row in rows)
+
+
+def test_turned_about_the_vertical():
+    """Up stays up; a quarter turn takes what was to the right away from the camera or towards it."""
+    R = about_vertical(torch.tensor([0.0, torch.pi / 2, torch.pi]))
+    assert torch.allclose(R[0], torch.eye(3))
+    assert torch.allclose(R @ torch.tensor([0.0, 1.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]).expand(3, 3))
+    right = R @ torch.tensor([1.0, 0.0, 0.0])
+    assert torch.allclose(right[2], torch.tensor([-1.0, 0.0, 0.0]), atol=1e-6)
+    assert right[1].abs()[2] == pytest.approx(1)
+
+
+def test_a_lifter_is_asked_to_lift_its_own_poses_turned():
+    """The network sees the turned pose's keypoints at the scale of its camera; not turned, it gives its own pose."""
+    objective: Any = small(objective={"consistency": 10.0}).objective
+    built: RepNetObjective = objective.build(RepNetConfig(width=32), small().data)
+    lifter, kp = built.model.eval(), torch.randn(3, 1, 17, 2)
+    seen, pose, M, turned, again = built.generator(kp, about_vertical(torch.zeros(3, 1)))
+    scale = torch.linalg.vector_norm(M, dim=-2).mean(-1)[..., None, None]
+    assert torch.equal(turned, pose)
+    assert torch.allclose(again, lifter.pose_of(scale * pose[..., :2]))
+    assert torch.allclose(lifter.pose_of(seen), pose, atol=1e-6)
+    batch = built.source.batch(16, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    losses = built.losses(built.generator, batch)
+    plain = losses["loss"] - 10 * losses["consistency"]
+    torch.manual_seed(0)
+    without: Any = small().objective.build(RepNetConfig(width=32), small().data)
+    without.model.load_state_dict(built.model.state_dict())
+    without.opponent.load_state_dict(built.opponent.state_dict())
+    assert float(without.losses(without.generator, batch)["loss"]) == pytest.approx(float(plain), rel=1e-5)
+    assert losses["consistency"] > 0
+
+
+def test_poses_along_a_templates_axes_cannot_be_turned():
+    objective = replace(FLAVOURS["original"], consistency=1.0)
+    with pytest.raises(InputError, match=r"objective\.consistency: expected poses along the camera's axes"):
+        objective.build(RepNetConfig.flavour_of("original"), small().data)
 
 
 def test_critic_and_lifter_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,11 @@
 
 `FLAVOURS` has the losses of the PyTorch adaptation (`variant`) and of the authors (`original`), whose critic sees
 poses turned to one template. Theirs is not published: here it is the mean of such poses, aligned to one another.
+
+`consistency` adds what RepNet does not have, the geometric self-supervision of Chen, Tyagi, Agrawal, Drover, MV,
+Stojanov, Rehg, CVPR 2019: a lifted pose is turned about the vertical and projected; what is lifted from there has to be
+that pose, turned. No 3D is told by it, and it ties the pose to the axes of the camera, which the predicted one leaves
+free. Vertical is the camera's own y axis: good for cameras that are about level.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from poselift.data.bank import Batch
@@ -17,6 +23,7 @@ from poselift.data.datasets import DataConfig
 from poselift.errors import InputError
 from poselift.geometry.procrustes import align
 from poselift.geometry.projection import weak_perspective
+from poselift.geometry.rotations import axis_angle_to_matrix
 from poselift.losses import mse
 from poselift.losses_adversarial import GrowingWeight, camera_loss, weighted_l1
 from poselift.models.base import LifterConfig
@@ -46,6 +53,9 @@ class RepNetObjectiveConfig(AdversarialConfig):
     """Weight of the reprojection error, which grows with training."""
     reprojection_loss: Literal["mse", "l1"] = "mse"
     """Mean square, or the authors' weighted mean of absolute values."""
+    consistency: float = 0.0
+    """Weight of the squared distance (m², mean over joints) between a pose turned about the vertical and what is
+    lifted from its keypoints; 0 as published."""
 
     def build(self, model: LifterConfig, data: DataConfig) -> RepNetObjective:
         return RepNetObjective(self, model, data)
@@ -65,14 +75,20 @@ FLAVOURS: dict[str, RepNetObjectiveConfig] = {
 
 
 class _Generator(nn.Module):
-    """The lifter, asked for what the losses are of."""
+    """The lifter, asked for what the losses are of: its keypoints, pose and camera, and with `turn` (b, t, 3, 3) also
+    the turned pose and the pose that is lifted from its keypoints."""
 
     def __init__(self, lifter: RepNet) -> None:
         super().__init__()
         self.lifter = lifter
 
-    def forward(self, kp_norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.lifter.pose_and_camera(kp_norm)
+    def forward(self, kp_norm: Tensor, turn: Tensor | None = None) -> tuple[Tensor, ...]:
+        seen, pose, M = self.lifter.pose_and_camera(kp_norm)
+        if turn is None:
+            return seen, pose, M
+        turned = pose @ turn.to(pose).mT
+        scale = torch.linalg.vector_norm(M.detach(), dim=-2).mean(-1)[..., None, None]
+        return seen, pose, M, turned, self.lifter.pose_of(scale * turned[..., :2])
 
 
 class RepNetObjective(AdversarialObjective):
@@ -89,6 +105,9 @@ class RepNetObjective(AdversarialObjective):
         names = [lifter.skeleton.joints[j] for j in lifter.joints.tolist()]
         self.weights = torch.tensor([_WEIGHTS.get(n, 1.0) for n in names])
         self.turned = lifter.config.axes == "template"
+        if self.turned and config.consistency > 0:
+            found = "a template's (model.axes)"
+            raise InputError(field="objective.consistency", expected="poses along the camera's axes", found=found)
 
     @torch.no_grad()
     def fit(self, gen: Generator) -> None:
@@ -128,8 +147,9 @@ class RepNetObjective(AdversarialObjective):
         return pose - pose.index_select(-2, self.model.joints).mean(-2, keepdim=True)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        cfg = self.config
-        seen, pose, M = (x.float() for x in network(self.encode(batch)))
+        cfg, kp_norm = self.config, self.encode(batch)
+        turn = about_vertical(2 * torch.pi * torch.rand(kp_norm.shape[:2])) if cfg.consistency > 0 else None
+        seen, pose, M, *again = (x.float() for x in network(kp_norm, turn))
         weight = (batch.conf > 0).index_select(-1, self.model.joints)
         if cfg.reprojection_loss == "mse":
             reprojection = mse(weak_perspective(pose, M), seen, weight)
@@ -138,4 +158,14 @@ class RepNetObjective(AdversarialObjective):
         camera = camera_loss(M, norm=cfg.camera_norm).mean()
         convincing = self.convincing(self._shown(pose))
         loss = cfg.reprojection.at(self.part) * reprojection + convincing + cfg.camera * camera
-        return {"loss": loss, "reprojection": reprojection, "camera": camera, "generator": convincing}
+        out = {"loss": loss, "reprojection": reprojection, "camera": camera, "generator": convincing}
+        if again:
+            out["consistency"] = (again[0] - again[1]).square().sum(-1).mean()
+            out["loss"] = loss + cfg.consistency * out["consistency"]
+        return out
+
+
+def about_vertical(angle: Float[Tensor, "*b"]) -> Float[Tensor, "*b 3 3"]:
+    """Rotations by angles (radians) about the camera's y axis."""
+    axis = torch.tensor((0.0, 1.0, 0.0), device=angle.device)
+    return axis_angle_to_matrix(angle[..., None] * axis)

@@ -15,7 +15,7 @@ _COUNTS = ("data.validation_every", "data.train_every", "objective.samples")
 _POSITIVE = ("objective.rates",)
 _NOT_NEGATIVE = (
     "objective.root_noise", "objective.motion_weight", "objective.bone_weight", "objective.seen_weight",
-    "objective.penalty", "objective.camera", "objective.reprojection",
+    "objective.penalty", "objective.camera", "objective.reprojection", "objective.consistency",
 )  # fmt: skip
 _PARTS = ("objective.shrinkage", "objective.motion_begin")
 

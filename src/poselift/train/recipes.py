@@ -53,6 +53,12 @@ def _baseline(flavour: str, summary: str, **schedule: object) -> Recipe:
     return _published(SimpleBaselineConfig.flavour_of(flavour), summary, **schedule)  # type: ignore[arg-type]
 
 
+_REPNET = Schedule(
+    steps=100_000, batch=64, lr=1e-4, decay="staircase", gamma=0.2,
+    decay_steps=80_000,  # where the reprojection weight grows
+    validate_every=2000, save_every=2000,
+)  # fmt: skip
+
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(
         summary="The default single-frame lifter: any camera, half bodies, missing joints, other marker sets",
@@ -89,16 +95,14 @@ RECIPES: dict[str, Recipe] = {
         model=RepNetConfig(),
         data=DataConfig(input="gt"),
         objective=RepNetObjectiveConfig(),
-        schedule=Schedule(
-            steps=100_000,
-            batch=64,
-            lr=1e-4,
-            decay="staircase",
-            gamma=0.2,
-            decay_steps=80_000,  # where the reprojection weight grows
-            validate_every=2000,
-            save_every=2000,
-        ),
+        schedule=_REPNET,
+    ),
+    "repnet-consistent": Recipe(
+        summary="RepNet that also has to lift its own poses, turned about the vertical, as what they are; no pairs",
+        model=RepNetConfig(),
+        data=DataConfig(input="gt"),
+        objective=RepNetObjectiveConfig(consistency=10.0),
+        schedule=_REPNET,
     ),
     "repnet-original": Recipe(
         summary="RepNet as its authors train it: poses turned to a template, every pose normalised by itself, no pairs",

@@ -162,6 +162,12 @@ class RepNet(Lifter):
         b = kp_norm.shape[:2]
         return x[..., :2], pose.unflatten(0, b), camera.unflatten(0, b)
 
+    def pose_of(self, x: Float[Tensor, "b t k 2"]) -> Float[Tensor, "b t k 3"]:
+        """The network's pose, in metres along its own axes, of keypoints that are normalised already (`relative`)."""
+        x = torch.cat((x, x.new_ones(*x.shape[:-1], self.in_channels - 2)), -1)  # whoever has a confidence is sure
+        y = self.net.shared(self.flat(x).flatten(0, 1))
+        return self._joints(self.net.pose(y), 3).unflatten(0, x.shape[:2])
+
     def relative(self, kp_norm: Float[Tensor, "b t j c"]) -> Float[Tensor, "b t k c"]:
         """The network's joints, normalised as the config says; a missing joint is 0."""
         if self.config.normalization == "root":
