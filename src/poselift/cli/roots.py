@@ -97,8 +97,7 @@ class EvalRoots:
         print(f"{found.file}: {found.predictions:,} roots; {found.people:,} people in {found.data}, {found.split}")
         print(f"  {found.pairs:,} roots belong to one person by their id, or as the only ones in their picture")
         if found.assumed_cameras:
-            print(
-                f"  pictures whose focal length nobody states: {found.assumed_cameras:,}; their roots have an assumed one"
-            )
+            n = found.assumed_cameras
+            print(f"  pictures whose focal length nobody states: {n:,}; their roots have an assumed one")
         for name, value in {**found.figures, **{f"mrpe_mm {k}": v for k, v in found.actions.items()}}.items():
             print(f"  {name:<24}{value:8.1f}")

@@ -114,7 +114,8 @@ class DetectorOptions:
     def checked_layout(self, found: Skeleton, *, file: str | Path | None = None) -> Skeleton:
         """`found`, the joints that a model gives. Raises `InputError` where the user says that they are others."""
         if self.skeleton not in (None, found.name):
-            raise InputError(file=file, field="skeleton", expected=f"{found.name}, the detector's", found=self.skeleton)
+            whose = "the detector's" if file is None else "the model's"
+            raise InputError(file=file, field="skeleton", expected=f"{found.name}, {whose}", found=self.skeleton)
         return found
 
 
