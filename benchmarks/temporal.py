@@ -71,9 +71,9 @@ ON_TOP: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 """Refiners that are trained on the poses of a lifter of the table: lifter, recipe, changes of its model."""
 MOTION = {
-    "temporal-27-motion-1": {"motion_weight": 1.0},
-    "temporal-27-motion-step": {"motion_intervals": (1,)},
-    "temporal-27-motion-late": {"motion_begin": 0.5},
+    "temporal-27-motion-3": {"motion_weight": 3.0},
+    "temporal-27-motion-step": {"motion_weight": 3.0, "motion_intervals": (1,)},
+    "temporal-27-motion-late": {"motion_weight": 3.0, "motion_begin": 0.5},
 }
 """Other ways to weigh the motion loss of `temporal-27-motion`."""
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,7 +216,8 @@ def test_what_cannot_be_asked_of_a_camera(video: Path, tmp_path: Path):
         lift("97", model="default-sequence", live=QUIET)
     with pytest.raises(InputError, match="--start and --end"):
         lift(video, model=Flat(), live=LiveOptions(seconds=3.0), video=watching())
-    for given in ({"port": 9000}, {"view": False}):
+    each: tuple[dict[str, Any], ...] = ({"port": 9000}, {"view": False})
+    for given in each:
         with pytest.raises(InputError, match=f"{next(iter(given))}: expected a camera or stream"):
             lift(video, model=Flat(), live=LiveOptions(**given), video=watching())
     with pytest.raises(InputError, match="port: expected none"):

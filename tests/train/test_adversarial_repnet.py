@@ -82,7 +82,8 @@ def test_a_lifter_is_asked_to_lift_its_own_poses_turned():
     losses = built.losses(built.generator, batch)
     plain = losses["loss"] - 10 * losses["consistency"]
     torch.manual_seed(0)
-    without: Any = small().objective.build(RepNetConfig(width=32), small().data)
+    plainly: Any = small().objective
+    without: Any = plainly.build(RepNetConfig(width=32), small().data)
     without.model.load_state_dict(built.model.state_dict())
     without.opponent.load_state_dict(built.opponent.state_dict())
     assert float(without.losses(without.generator, batch)["loss"]) == pytest.approx(float(plain), rel=1e-5)
@@ -90,7 +91,7 @@ def test_a_lifter_is_asked_to_lift_its_own_poses_turned():
 
 
 def test_poses_along_a_templates_axes_cannot_be_turned():
-    objective = replace(FLAVOURS["original"], consistency=1.0)
+    objective: Any = replace(FLAVOURS["original"], consistency=1.0)
     with pytest.raises(InputError, match=r"objective\.consistency: expected poses along the camera's axes"):
         objective.build(RepNetConfig.flavour_of("original"), small().data)
 

@@ -83,7 +83,8 @@ class Given:
         """See `Detector.detect`. Raises `InputError` at the end if the keypoints are of no frame of it."""
         met = 0
         for frame in frames:
-            people = self._people.get(self._number(frame), [])
+            number = self._number(frame)
+            people = [] if number is None else self._people.get(number, [])
             met += len(people)
             yield people
         if not met and not (still and self._many):

@@ -145,6 +145,7 @@ class _ColumnNet:
     def __init__(self, net: FoldedNet, root: int) -> None:
         self.matrices = [w.mT.flatten(1).contiguous() for w in net.weights]  # o, w i
         self.biases = [b.detach() for b in net.biases]
+        assert net.shrink.bias is not None
         for v, parts in ((net.shrink.weight[..., 0], self.matrices), (net.shrink.bias, self.biases)):
             parts.append(v.clone())
             parts[-1][3 * root : 3 * root + 3] = 0  # as `TemporalConv.rooted`

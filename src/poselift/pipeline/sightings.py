@@ -107,7 +107,7 @@ class Sightings:
         """Somebody in a frame. Raises `InputError` for infinite pixels, `OutputError` where the disk is full."""
         if np.isinf(kp_img).any():
             raise InputError(field="keypoints", expected="finite pixels", found="infinite ones")
-        there = np.isfinite(kp_img).all(-1)
+        there = np.asarray(np.isfinite(kp_img).all(-1))
         conf = np.where(there, np.clip(np.nan_to_num(conf), 0, 1), 0)
         if (conf > 0).any():
             self._rows.add(number, track, np.where(there[:, None], kp_img, 0), conf)

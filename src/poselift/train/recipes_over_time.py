@@ -86,7 +86,7 @@ def _tenth(summary: str, *, unlabelled: bool) -> Recipe:
 
 OVER_TIME: dict[str, Recipe] = {
     "temporal-27": _temporal(3, 3, 3, batch=72, poses=16),
-    "temporal-27-motion": _temporal(3, 3, 3, batch=72, poses=16, motion=3.0),
+    "temporal-27-motion": _temporal(3, 3, 3, batch=72, poses=16, motion=1.0),
     "temporal-27-causal": _temporal(3, 3, 3, batch=72, poses=16, causal=True),
     "temporal-81": _temporal(3, 3, 3, 3, batch=36, poses=24),
     "temporal-81-causal": _temporal(3, 3, 3, 3, batch=36, poses=24, causal=True),
