@@ -96,7 +96,7 @@ def planned(name: str) -> Recipe:
         return replace(plan, objective=replace(objective, **MOTION[name]))
     model: Any = plan.model
     if name.startswith("ugcn"):
-        schedule = replace(plan.schedule, steps=1500, batch=24, lr=3e-3, warmup=100, validate_every=500)
+        schedule = replace(plan.schedule, steps=1200, batch=24, lr=3e-3, warmup=100, validate_every=400)
         data = replace(plan.data, frames=48)
         return replace(plan, model=replace(model, dropout=0.1), data=data, schedule=schedule)
     if name.startswith("repnet"):
