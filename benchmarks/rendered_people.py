@@ -40,6 +40,7 @@ def by_picture(network: ImageRoot, frames: Frames) -> tuple[Tensor, Tensor]:
     for i in range(len(frames)):
         who = frames.there[i]
         box, _ = clip_box(frames.box_xywh[i, who].double(), torch.tensor(SIZE, dtype=torch.float64))
+        box[:, 2:] = box[:, 2:].clamp_min(8.0)  # of who is hidden or outside there may be nothing
         box = extend_box(box, w / h, MARGIN)
         K = frames.K[i].expand(len(box), 3, 3)
         patches = crop_patches(frames.image[i], crop_affine(box, (w, h)), (h, w))
