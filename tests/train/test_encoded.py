@@ -110,4 +110,4 @@ def test_other_families_and_spatial_networks_that_do_not_fit(spatial: str):
     with pytest.raises(InputError, match=r"objective\.spatial"):
         objective.fit(torch.Generator())
     with pytest.raises(InputError, match="samples"):
-        small(spatial, samples=0).objective.build(MODEL, DataConfig())  # type: ignore[arg-type]
+        small(spatial, samples=0).objective.build(MODEL, plan.data)  # type: ignore[arg-type]
