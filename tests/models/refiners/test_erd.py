@@ -106,7 +106,7 @@ def features_for(regressor: Any, n: int, dtype: torch.dtype = torch.float32) -> 
 @pytest.mark.parametrize("blocks", [0, 1, 2])
 @pytest.mark.parametrize("n", [1, 51, 52, 300])
 def test_multiplied_out_is_layer_by_layer(blocks: int, n: int):
-    """To the last digits of float32 (100 mm, sums of hundreds), for few and many rows; in training mode layer by layer."""
+    """To float32's last digits (100 mm, sums of hundreds), for few and many rows; in training layer by layer."""
     refiner, _ = filled(width=256, blocks=blocks)
     regressor: Any = refiner.model[1]
     f = features_for(regressor, n)
