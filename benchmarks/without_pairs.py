@@ -1,0 +1,71 @@
+"""Why RepNet stays behind: what weak perspective costs, and whether it helps that both sides show the same people.
+
+    python benchmarks/without_pairs.py --data DIR                               # weak perspective
+    python benchmarks/without_pairs.py --data DIR --same-people runs/same       # trains; validates every 2,000 steps
+
+Weak perspective: the true depths, with x and y of the keypoints scaled to fit; P-MPJPE, every 16th frame. Same people:
+the run `repnet-consistent` of `benchmarks/temporal.py` but with everybody's 2D and everybody's 3D, drawn apart, so that
+the critic's people do what those who are seen do.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+
+from poselift.data.datasets import DataConfig, dataset_clips, dataset_source
+from poselift.data.unpaired import Unpaired
+from poselift.geometry.procrustes import align
+from poselift.models.base import LifterConfig
+from poselift.train.adversarial_repnet import RepNetObjective, RepNetObjectiveConfig
+from poselift.train.loop import TrainOptions, train
+from temporal import planned
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamePeopleConfig(RepNetObjectiveConfig):
+    """The critic is shown those performers who are seen, in other frames."""
+
+    def build(self, model: LifterConfig, data: DataConfig) -> RepNetObjective:
+        objective, everybody = super().build(model, data), dataset_source(data, "train")
+        objective.source = Unpaired(seen=everybody, shown=everybody)
+        return objective
+
+
+def weak_perspective_mm(data: str, split: str) -> float:
+    """P-MPJPE of poses that a weak-perspective camera projects exactly onto the keypoints, depths being true."""
+    errors = []
+    for clip in dataset_clips(DataConfig(path=data, input="gt"), split, 16):
+        assert clip.p_root is not None
+        p = torch.from_numpy(clip.p_root)
+        x = torch.from_numpy(clip.kp_img - clip.kp_img[:, [clip.skeleton.root]])
+        scale = (x * p[..., :2]).sum((-2, -1)) / x.square().sum((-2, -1))
+        made = torch.cat((scale[:, None, None] * x, p[..., 2:]), -1)
+        errors.append((align(made, p, scale=True) - p).norm(dim=-1).mean(-1))
+    return 1000 * float(torch.cat(errors).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="folder with cmu.npz and cmu_dance.npz")
+    parser.add_argument(
+        "--same-people", type=Path, help="train into this folder, instead of weak perspective's figures"
+    )
+    parser.add_argument("--steps", type=int, help="fewer than the run has")
+    args = parser.parse_args()
+    if args.same_people is None:
+        for split in ("validation", "test"):
+            print(f"weak perspective with true depths, {split}: {weak_perspective_mm(args.data, split):.1f} mm P-MPJPE")
+        return
+    plan = planned("repnet-consistent")
+    same = SamePeopleConfig(**{f.name: getattr(plan.objective, f.name) for f in fields(RepNetObjectiveConfig)})
+    schedule = plan.schedule if args.steps is None else replace(plan.schedule, steps=args.steps)
+    data = replace(plan.data, path=args.data, input="gt")  # type: ignore[call-arg]
+    train(replace(plan, objective=same, data=data, schedule=schedule), args.same_people, TrainOptions(device="cpu"))
+
+
+if __name__ == "__main__":
+    main()
