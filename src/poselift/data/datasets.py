@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -17,7 +17,10 @@ from poselift.data.windows import Windows
 from poselift.errors import InputError, unknown_name
 from poselift.structures import Clip, Motion
 
-__all__ = ["DATASETS", "BatchSource", "DataConfig", "dataset_clips", "dataset_source"]
+__all__ = ["DATASETS", "BatchSource", "DataConfig", "dataset_clips", "dataset_source", "resident"]
+
+
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,21 @@ class BatchSource(Protocol):
     @property
     def size(self) -> int: ...
 
-    def batch(self, b: int, gen: Generator) -> Batch: ...
+    def batch(self, b: int, gen: Generator) -> Batch:
+        """b windows; the generator must be of the device on which the data is."""
+        ...
+
+    def to(self: Source, device: torch.device | str) -> Source:
+        """The source with its data on a device, where its batches are then made."""
+        ...
+
+
+def resident(source: Source, device: torch.device) -> tuple[Source, torch.device]:
+    """The source with its data where batches are best made, and the device that is: the GPU of CUDA, if it can go
+    there."""
+    if device.type != "cuda" or not isinstance(source, BatchSource):
+        return source, torch.device("cpu")
+    return source.to(device), device
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +110,9 @@ class MotionSource:
     def batch(self, b: int, gen: Generator) -> Batch:
         index = torch.randint(len(self.bank), (b,), generator=gen, device=self.bank.p_world.device)
         return self.views.batch(self.bank, index, gen, self.windows)
+
+    def to(self, device: torch.device | str) -> MotionSource:
+        return replace(self, bank=self.bank.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +132,10 @@ class ClipSource:
         index = torch.randint(len(self.bank), (b,), generator=gen, device=self.bank.kp_img.device)
         batch = self.bank.windows(index, self.windows, gen)
         return mirror_half(batch, self.bank.skeleton.flip, gen) if self.flip else batch
+
+    def to(self, device: torch.device | str) -> ClipSource:
+        """`statistics` stay where they are."""
+        return replace(self, bank=self.bank.to(device))
 
 
 def mirror_half(batch: Batch, flip: tuple[int, ...], gen: Generator) -> Batch:

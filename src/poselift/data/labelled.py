@@ -58,6 +58,10 @@ class PartlyLabelled:
         both = Batch.cat([known, replace(rest, **unknown)])
         return both.part(torch.arange(2 * b, device=both.kp_img.device).view(2, b).T.flatten())
 
+    def to(self, device: torch.device | str) -> PartlyLabelled:
+        rest = self.unlabelled
+        return PartlyLabelled(self.labelled.to(device), None if rest is None else rest.to(device))
+
     def divide(self, batch: Batch) -> tuple[Batch, Batch | None]:
         """What `batch` gave: the labelled windows, and the others."""
         if self.unlabelled is None:

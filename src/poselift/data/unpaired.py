@@ -90,3 +90,6 @@ class Unpaired:
     def batch(self, b: int, gen: Generator) -> Batch:
         seen, shown = self.seen.batch(b, gen), self.shown.batch(b, gen)
         return replace(seen, p_root=shown.p_root, root_cam=torch.full_like(seen.root_cam, torch.nan))
+
+    def to(self, device: torch.device | str) -> Unpaired:
+        return Unpaired(self.seen.to(device), self.shown.to(device))

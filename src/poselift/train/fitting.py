@@ -38,6 +38,8 @@ class FittingConfig(LiftedConfig):
 class Fitting:
     """An `Objective` without stages, for `GaussNewton`."""
 
+    draws = torch.device("cpu")
+
     def __init__(self, config: FittingConfig, model: RefinerConfig, data: DataConfig) -> None:
         refiner = build_model(model)
         if not isinstance(refiner, GaussNewton):

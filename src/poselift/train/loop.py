@@ -116,7 +116,6 @@ class _Run:
         if isinstance(self.objective, Adversarial) and fabric.world_size > 1:
             raise InputError(field="devices", expected="1 for training with a critic", found=fabric.world_size)
         self.model: nn.Module = self.objective.model
-        self.generator = torch.Generator()
         self.step, self.best = 0, Best(recipe, self.objective, out, fabric, journal)
         self.total = recipe.schedule.steps * len(self.objective.stages)
         # a run that was killed before its first checkpoint is resumed by starting it again
@@ -193,8 +192,8 @@ class _Run:
 
     def batch(self, step: int) -> TensorBatch:
         """The process's share of the global batch of a step, on its device."""
-        self.generator.manual_seed(step_seed(self.recipe.seed, step))
-        whole = self.objective.batch(self.recipe.schedule.batch, self.generator)
+        gen = torch.Generator(self.objective.draws).manual_seed(step_seed(self.recipe.seed, step))
+        whole = self.objective.batch(self.recipe.schedule.batch, gen)
         share = len(whole) // self.fabric.world_size
         return whole.part(slice(share * self.fabric.global_rank, share * (self.fabric.global_rank + 1))).to(
             self.fabric.device

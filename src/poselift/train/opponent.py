@@ -25,6 +25,9 @@ class Adversarial(Protocol):
     part: float
 
     @property
+    def draws(self) -> torch.device: ...
+
+    @property
     def opponent(self) -> nn.Module: ...
 
     @property
@@ -58,7 +61,8 @@ class Opponent:
         for i in range(self.objective.opponent_steps):
             # multiples of one large odd number: other places than those of the loop's own seeds
             own = (seed * 6_364_136_223_846_793_005 + step * self.objective.opponent_steps + i) % 2**63
-            drawn = self.objective.batch(batch, Generator().manual_seed(own)).to(self.fabric.device)
+            gen = Generator(self.objective.draws).manual_seed(own)
+            drawn = self.objective.batch(batch, gen).to(self.fabric.device)
             torch.manual_seed(own ^ 0x5EED)  # not the numbers that drew the batch
             self.optimizer.zero_grad(set_to_none=True)
             losses = self.objective.opponent_losses(self.network, drawn)
