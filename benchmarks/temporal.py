@@ -61,7 +61,7 @@ READY = {
 TRAINED = (
     "linear-erd", "temporal-27", "temporal-27-motion", "temporal-27-causal", "temporal-81", "temporal-81-causal",
     "temporal-243", "temporal-243-causal", "ugcn", "ugcn-motion", "temporal-tenth", "temporal-semi", "repnet",
-    "repnet-consistent", "video-gan",
+    "repnet-consistent", "repnet-cycle", "video-gan",
 )  # fmt: skip
 ON_TOP: dict[str, tuple[str, str, dict[str, Any]]] = {
     "temporal-81, ERD with the true root": ("temporal-81", "erd", {"root": "given", "steps": 4}),

@@ -72,7 +72,8 @@ def test_a_lifter_is_asked_to_lift_its_own_poses_turned():
     objective: Any = small(objective={"consistency": 10.0}).objective
     built: RepNetObjective = objective.build(RepNetConfig(width=32), small().data)
     lifter, kp = built.model.eval(), torch.randn(3, 1, 17, 2)
-    seen, pose, M, turned, again = built.generator(kp, about_vertical(torch.zeros(3, 1)))
+    made = built.generator(kp, about_vertical(torch.zeros(3, 1)))
+    seen, pose, M, turned, again = (made[k] for k in ("seen", "pose", "M", "turned", "again"))
     scale = torch.linalg.vector_norm(M, dim=-2).mean(-1)[..., None, None]
     assert torch.equal(turned, pose)
     assert torch.allclose(again, lifter.pose_of(scale * pose[..., :2]))
@@ -90,9 +91,41 @@ def test_a_lifter_is_asked_to_lift_its_own_poses_turned():
     assert losses["consistency"] > 0
 
 
-def test_poses_along_a_templates_axes_cannot_be_turned():
-    objective: Any = replace(FLAVOURS["original"], consistency=1.0)
-    with pytest.raises(InputError, match=r"objective\.consistency: expected poses along the camera's axes"):
+def test_poses_that_are_shown_are_lifted_back_from_their_projection():
+    """A pose on the image plane at the scale of the sample's camera; the loss is the distance to that very pose."""
+    objective: Any = small(objective={"cycle": 100.0}).objective
+    built: RepNetObjective = objective.build(RepNetConfig(width=32), small().data)
+    lifter, batch = built.model.eval(), built.source.batch(16, torch.Generator().manual_seed(0))
+    shown = batch.p_root[..., lifter.joints, :]
+    with torch.no_grad():
+        M = lifter.pose_and_camera(built.encode(batch))[2]
+        scale = torch.linalg.vector_norm(M, dim=-2).mean(-1)[..., None, None]
+        back = lifter.pose_of(scale * shown[..., :2])
+        losses = built.losses(built.generator, batch)
+    assert torch.allclose(losses["cycle"], (back - shown).square().sum(-1).mean(), rtol=1e-5)
+    rest = sum(float(built.config.reprojection.at(0) * v if k == "reprojection" else v) for k, v in losses.items()
+               if k in ("reprojection", "camera", "generator"))  # fmt: skip
+    assert float(losses["loss"]) == pytest.approx(rest + 100 * float(losses["cycle"]), rel=1e-5)
+
+
+def test_the_cycle_alone_teaches_depth() -> None:
+    """Poses that were never seen are lifted from their projections after 200 steps without critic and keypoints."""
+    objective: Any = small(objective={"cycle": 1.0}).objective
+    built: RepNetObjective = objective.build(RepNetConfig(width=64), small().data)
+    optimizer, seen = torch.optim.Adam(built.model.parameters(), 1e-3), []
+    for step in range(200):
+        losses = built.losses(built.generator, built.source.batch(64, torch.Generator().manual_seed(step)))
+        optimizer.zero_grad()
+        losses["cycle"].backward()
+        optimizer.step()
+        seen.append(float(losses["cycle"].detach()))
+    assert sum(seen[-5:]) < 0.3 * sum(seen[:5])
+
+
+@pytest.mark.parametrize("name", ["consistency", "cycle"])
+def test_poses_along_a_templates_axes_cannot_be_turned(name: str):
+    objective: Any = replace(FLAVOURS["original"], **{name: 1.0})
+    with pytest.raises(InputError, match=rf"objective\.{name}: expected poses along the camera's axes"):
         objective.build(RepNetConfig.flavour_of("original"), small().data)
 
 

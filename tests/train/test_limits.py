@@ -35,6 +35,7 @@ REFUSED: dict[str, tuple[object, ...]] = {
     "objective.motion_begin": (1.5, -0.1, math.nan), "seed": (-1, 1 << 63),
     "schedule.metric": ("mpjp_mm",), "objective.penalty": (-3.0, math.nan), "objective.camera": (-1.0, math.inf),
     "objective.consistency": (-1.0,),
+    "objective.cycle": (-1.0,),
     "objective.bone_weight": (-1.0,), "objective.seen_weight": (math.nan,),
 }  # fmt: skip
 

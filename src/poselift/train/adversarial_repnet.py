@@ -7,6 +7,10 @@ poses turned to one template. Theirs is not published: here it is the mean of su
 Stojanov, Rehg, CVPR 2019: a lifted pose is turned about the vertical and projected; what is lifted from there has to be
 that pose, turned. No 3D is told by it, and it ties the pose to the axes of the camera, which the predicted one leaves
 free. Vertical is the camera's own y axis: good for cameras that are about level.
+
+`cycle` closes the other circle, 3D to 2D to 3D: the poses that the critic is shown are projected with the scale of the
+predicted cameras, and what is lifted from there has to be those poses (cycle consistency: Zhu, Park, Isola, Efros, ICCV
+2017; between 2D and 3D: Tung, Harley, Seto, Fragkiadaki, ICCV 2017). It needs no pair either: the poses are others'.
 """
 
 from __future__ import annotations
@@ -56,6 +60,9 @@ class RepNetObjectiveConfig(AdversarialConfig):
     consistency: float = 0.0
     """Weight of the squared distance (m², mean over joints) between a pose turned about the vertical and what is
     lifted from its keypoints; 0 as published."""
+    cycle: float = 0.0
+    """Weight of the squared distance (m², mean over joints) between a pose that the critic is shown and what is lifted
+    from its projection; 0 as published."""
 
     def build(self, model: LifterConfig, data: DataConfig) -> RepNetObjective:
         return RepNetObjective(self, model, data)
@@ -75,20 +82,24 @@ FLAVOURS: dict[str, RepNetObjectiveConfig] = {
 
 
 class _Generator(nn.Module):
-    """The lifter, asked for what the losses are of: its keypoints, pose and camera, and with `turn` (b, t, 3, 3) also
-    the turned pose and the pose that is lifted from its keypoints."""
+    """The lifter, asked for what the losses are of. All poses (b, t, k, 3) have the lifter's own joints."""
 
     def __init__(self, lifter: RepNet) -> None:
         super().__init__()
         self.lifter = lifter
 
-    def forward(self, kp_norm: Tensor, turn: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(self, kp_norm: Tensor, turn: Tensor | None = None, shown: Tensor | None = None) -> dict[str, Tensor]:
+        """`seen` keypoints, `pose`, camera `M`. With rotations `turn` (b, t, 3, 3) also `turned`, the pose, and
+        `again`, what is lifted from its keypoints; with poses `shown` also `back`, what is lifted from theirs."""
         seen, pose, M = self.lifter.pose_and_camera(kp_norm)
-        if turn is None:
-            return seen, pose, M
-        turned = pose @ turn.to(pose).mT
+        out = {"seen": seen, "pose": pose, "M": M}
         scale = torch.linalg.vector_norm(M.detach(), dim=-2).mean(-1)[..., None, None]
-        return seen, pose, M, turned, self.lifter.pose_of(scale * turned[..., :2])
+        if turn is not None:
+            out["turned"] = pose @ turn.to(pose).mT
+            out["again"] = self.lifter.pose_of(scale * out["turned"][..., :2])
+        if shown is not None:
+            out["back"] = self.lifter.pose_of(scale * shown[..., :2].to(scale))
+        return out
 
 
 class RepNetObjective(AdversarialObjective):
@@ -105,9 +116,10 @@ class RepNetObjective(AdversarialObjective):
         names = [lifter.skeleton.joints[j] for j in lifter.joints.tolist()]
         self.weights = torch.tensor([_WEIGHTS.get(n, 1.0) for n in names])
         self.turned = lifter.config.axes == "template"
-        if self.turned and config.consistency > 0:
-            found = "a template's (model.axes)"
-            raise InputError(field="objective.consistency", expected="poses along the camera's axes", found=found)
+        for name in ("consistency", "cycle"):
+            if self.turned and getattr(config, name) > 0:
+                found = "a template's (model.axes)"
+                raise InputError(field=f"objective.{name}", expected="poses along the camera's axes", found=found)
 
     @torch.no_grad()
     def fit(self, gen: Generator) -> None:
@@ -149,7 +161,9 @@ class RepNetObjective(AdversarialObjective):
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         cfg, kp_norm = self.config, self.encode(batch)
         turn = about_vertical(2 * torch.pi * torch.rand(kp_norm.shape[:2])) if cfg.consistency > 0 else None
-        seen, pose, M, *again = (x.float() for x in network(kp_norm, turn))
+        shown = self.real(batch).index_select(-2, self.model.joints) if cfg.cycle > 0 else None
+        made = {k: x.float() for k, x in network(kp_norm, turn, shown).items()}
+        seen, pose, M = made["seen"], made["pose"], made["M"]
         weight = (batch.conf > 0).index_select(-1, self.model.joints)
         if cfg.reprojection_loss == "mse":
             reprojection = mse(weak_perspective(pose, M), seen, weight)
@@ -159,9 +173,12 @@ class RepNetObjective(AdversarialObjective):
         convincing = self.convincing(self._shown(pose))
         loss = cfg.reprojection.at(self.part) * reprojection + convincing + cfg.camera * camera
         out = {"loss": loss, "reprojection": reprojection, "camera": camera, "generator": convincing}
-        if again:
-            out["consistency"] = (again[0] - again[1]).square().sum(-1).mean()
-            out["loss"] = loss + cfg.consistency * out["consistency"]
+        if turn is not None:
+            out["consistency"] = (made["turned"] - made["again"]).square().sum(-1).mean()
+            out["loss"] = out["loss"] + cfg.consistency * out["consistency"]
+        if shown is not None:
+            out["cycle"] = (made["back"] - shown).square().sum(-1).mean()
+            out["loss"] = out["loss"] + cfg.cycle * out["cycle"]
         return out
 
 

@@ -16,6 +16,7 @@ _POSITIVE = ("objective.rates",)
 _NOT_NEGATIVE = (
     "objective.root_noise", "objective.motion_weight", "objective.bone_weight", "objective.seen_weight",
     "objective.penalty", "objective.camera", "objective.reprojection", "objective.consistency",
+    "objective.cycle",
 )  # fmt: skip
 _PARTS = ("objective.shrinkage", "objective.motion_begin")
 

@@ -104,6 +104,13 @@ RECIPES: dict[str, Recipe] = {
         objective=RepNetObjectiveConfig(consistency=10.0),
         schedule=_REPNET,
     ),
+    "repnet-cycle": Recipe(
+        summary="RepNet that is consistent and also lifts the critic's poses back from their projections; no pairs",
+        model=RepNetConfig(),
+        data=DataConfig(input="gt"),
+        objective=RepNetObjectiveConfig(consistency=10.0, cycle=100.0),
+        schedule=_REPNET,
+    ),
     "repnet-original": Recipe(
         summary="RepNet as its authors train it: poses turned to a template, every pose normalised by itself, no pairs",
         model=RepNetConfig.flavour_of("original"),
