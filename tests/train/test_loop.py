@@ -357,3 +357,37 @@ def test_a_lifter_of_sequences_learns_with_the_motion_loss(tmp_path: Path) -> No
         assert rest == pytest.approx(float(found["mpjpe_mm"]) / 1000, rel=1e-4)
     again = load_model(train(recipe, tmp_path / "run", QUIET))
     assert isinstance(again, UGCN)
+
+
+def test_training_goes_on_from_a_models_weights(tmp_path: Path) -> None:
+    """Weights and statistics are taken over, dropout may change; the folder is not needed once the run has begun."""
+    first = train(small(), tmp_path / "first", QUIET)
+    lifter = load_model(first)
+    recipe = small(model=replace(small().model, dropout=0.0), objective=replace(small().objective, start=str(first)))
+    objective = recipe.objective.build(recipe.model, recipe.data)  # type: ignore[arg-type]
+    objective.fit(torch.Generator().manual_seed(0))
+    assert same(dict(objective.model.state_dict()), dict(lifter.state_dict()))
+    train(recipe, tmp_path / "second", QUIET)
+    plain = train(small(model=recipe.model), tmp_path / "plain", QUIET).parent
+    assert not same(weights(tmp_path / "second"), weights(plain))
+    first.rename(tmp_path / "gone")
+    with pytest.raises(InputError, match="no such model"):
+        train(recipe, tmp_path / "third", QUIET)
+    assert not (tmp_path / "third" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            ResidualMLPConfig(width=16, hidden=32, blocks=1),
+            "expected a model with width 16, found a model with width 32",
+        ),
+        (SimpleBaselineConfig(width=16), "expected SimpleBaseline, found ResidualMLP"),
+    ],
+)
+def test_only_a_model_of_the_same_architecture_is_gone_on_from(tmp_path: Path, model: object, message: str) -> None:
+    save_model(build_lifter(small().model), tmp_path / "model")  # type: ignore[arg-type]
+    recipe = small(model=model, objective=replace(small().objective, start=str(tmp_path / "model")))
+    with pytest.raises(InputError, match=f"objective.start: {message}"):
+        train(recipe, tmp_path / "run", QUIET)

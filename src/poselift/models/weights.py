@@ -53,6 +53,7 @@ __all__ = [
     "load_model",
     "load_refiner",
     "load_root",
+    "model_source",
     "save_model",
 ]
 
@@ -81,6 +82,11 @@ def save_model(
         text = readme_text(name=folder.resolve().name, kind=kind, family=family, config=config, card=card)
         (aside / README).write_text(text, encoding="utf-8")
     return folder
+
+
+def model_source(text: str) -> str | Path:
+    """A folder where there is one: a model's name otherwise."""
+    return Path(text) if Path(text).is_dir() else text
 
 
 def load_model(source: str | Path, *, device: torch.device | str = "cpu") -> Lifter:

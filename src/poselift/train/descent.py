@@ -21,8 +21,8 @@ from poselift.metrics import Report
 from poselift.models.base import Refiner, RefinerConfig, RootModel
 from poselift.models.kinds import build_model
 from poselift.models.predict import Refinement
-from poselift.models.weights import load_root
-from poselift.train.lifted import CHUNK, Lifted, LiftedBatch, LiftedConfig, model_source
+from poselift.models.weights import load_root, model_source
+from poselift.train.lifted import CHUNK, Lifted, LiftedBatch, LiftedConfig
 from poselift.train.objectives import LossName
 
 __all__ = ["Descent", "DescentConfig"]
@@ -71,6 +71,8 @@ class Descent:
 
     Raises `InputError` for a lifter that is none or of another skeleton, and for rates that are not one per regressor.
     """
+
+    draws = torch.device("cpu")
 
     def __init__(self, config: DescentConfig, model: RefinerConfig, data: DataConfig) -> None:
         refiner: Any = build_model(model)

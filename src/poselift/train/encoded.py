@@ -15,8 +15,7 @@ from poselift.data.tensors import TensorBatch
 from poselift.errors import InputError
 from poselift.models.base import LifterConfig
 from poselift.models.lifters.spatial_temporal import SpatialTemporal
-from poselift.models.weights import load_model
-from poselift.train.lifted import model_source
+from poselift.models.weights import load_model, model_source
 from poselift.train.objectives import Supervised, SupervisedConfig
 
 __all__ = ["Encoded", "EncodedBatch", "EncodedConfig"]
@@ -67,6 +66,8 @@ class Encoded(Supervised):
         self.bank: EncodedBatch | None = None
 
     def fit(self, gen: Generator) -> None:
+        if self.config.start:
+            return super().fit(gen)
         self.model.take_spatial(load_model(model_source(self.config.spatial)))
         spatial = self.model.spatial
         self.model.set_statistics(mean3d=spatial.mean3d, std3d=spatial.std3d)
@@ -75,6 +76,8 @@ class Encoded(Supervised):
         super().enter(stage, device, gen)
         if self.bank is not None:
             return
+        if self.draws != gen.device:
+            gen = Generator(self.draws).manual_seed(gen.initial_seed())
         parts: list[EncodedBatch] = []
         for begin in range(0, self.config.samples, CHUNK):
             drawn = self.source.batch(min(CHUNK, self.config.samples - begin), gen).to(device)
@@ -84,7 +87,7 @@ class Encoded(Supervised):
 
     def batch(self, b: int, gen: Generator) -> Any:
         assert self.bank is not None
-        index = torch.randint(len(self.bank), (b,), generator=gen).to(self.bank.kp_norm.device)
+        index = torch.randint(len(self.bank), (b,), generator=gen, device=gen.device).to(self.bank.kp_norm.device)
         return self.bank.part(index)
 
     def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from poselift.errors import InputError
 from poselift.metrics import Report
 from poselift.models.base import Lifter, Refiner
 from poselift.models.predict import Refinement
-from poselift.models.weights import load_model, load_refiner
+from poselift.models.weights import load_model, load_refiner, model_source
 from poselift.structures import Clip, Skeleton
 from poselift.train.evaluate import predictions, refined, report_on
 from poselift.train.objectives import check_windows
@@ -107,8 +106,3 @@ def _dropout(model: nn.Module, *, on: bool) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.train(on)
-
-
-def model_source(text: str) -> str | Path:
-    """A folder where there is one: a model's name otherwise."""
-    return Path(text) if Path(text).is_dir() else text

@@ -14,13 +14,15 @@ import torch
 from torch import Generator, Tensor, nn
 
 from poselift.data.bank import Batch
-from poselift.data.datasets import BatchSource, DataConfig, dataset_clips, dataset_source
+from poselift.data.datasets import BatchSource, DataConfig, dataset_clips, dataset_source, resident
 from poselift.data.tensors import TensorBatch
 from poselift.errors import InputError
 from poselift.losses import LOSSES, motion
 from poselift.metrics import Report
 from poselift.models.base import Lifter, LifterConfig, to_look
+from poselift.models.config_json import config_to_json
 from poselift.models.lifters import build_lifter
+from poselift.models.weights import load_model, model_source
 from poselift.structures import Clip
 from poselift.train.evaluate import evaluate_clips
 from poselift.train.statistics import fit_statistics
@@ -78,6 +80,11 @@ class Objective(Protocol):
         """Highest learning rate of a stage; None is the schedule's."""
         ...
 
+    @property
+    def draws(self) -> torch.device:
+        """Where batches are made, and so the device of their generator; known once a stage is entered."""
+        ...
+
     def batch(self, b: int, gen: Generator) -> TensorBatch:
         """The global batch of a step."""
         ...
@@ -120,6 +127,18 @@ def check_windows(lifter: Lifter, data: DataConfig) -> int:
     return data.frames - lifter.receptive_field + 1
 
 
+def take_weights(model: Lifter, other: Lifter) -> None:
+    """Weights and statistics of a trained lifter. Raises `InputError` for one that differs in more than dropout."""
+    mine, theirs = (config_to_json(m.config) for m in (model, other))
+    if type(model) is not type(other):
+        raise InputError(field="objective.start", expected=type(model).__name__, found=type(other).__name__)
+    for name in sorted(mine | theirs):
+        if name != "dropout" and mine.get(name) != theirs.get(name):
+            expected, found = (f"a model with {name} {c.get(name)}" for c in (mine, theirs))
+            raise InputError(field="objective.start", expected=expected, found=found)
+    model.load_state_dict(other.state_dict())
+
+
 @runtime_checkable
 class Progressive(Protocol):
     """An objective that changes with training. part: how much of the run is done, 0 to 1, told by the loop before each
@@ -134,6 +153,7 @@ class SingleStage:
 
     model: nn.Module
     source: Any
+    draws = torch.device("cpu")
 
     @property
     def stages(self) -> Sequence[nn.Module]:
@@ -143,6 +163,7 @@ class SingleStage:
         pass
 
     def enter(self, stage: int, device: torch.device, gen: Generator) -> None:
+        self.source, self.draws = resident(self.source, device)
         self.model.train()
 
     def rate(self, stage: int) -> float | None:
@@ -179,6 +200,9 @@ class SingleStage:
 class SupervisedConfig:
     """2D in, 3D truth known."""
 
+    start: str = ""
+    """A model to go on from, with its weights and statistics: a name of `poselift models`, a model folder, a Hub name;
+    nothing is random weights. Dropout may be another one than it was trained with."""
     loss: LossName = "mse"
     """Mean squared, mean absolute, or mean Euclidean distance per joint (`sqrtl2` of ERD)."""
     units: Literal["standardized", "metres"] = "standardized"
@@ -226,7 +250,10 @@ class Supervised(SingleStage):
         self.validation: list[Clip] = validation_clips(data, self.model)
 
     def fit(self, gen: Generator) -> None:
-        fit_statistics(self.model, self.source, gen)
+        if self.config.start:
+            take_weights(self.model, load_model(model_source(self.config.start)))
+        else:
+            fit_statistics(self.model, self.source, gen)
 
     def score(self, device: torch.device) -> Report:
         return evaluate_clips(self.model, self.validation, device=device, flip_average=self.config.flip_average)
