@@ -88,17 +88,12 @@ def small(plan: Recipe, **schedule: Any) -> Recipe:
 
 
 def planned(name: str) -> Recipe:
-    """The recipe of a row. UGCN and those without pairs are made small, so that a processor core trains them in half
-    an hour."""
+    """The recipe of a row. Those without pairs are made small, so that a processor core trains them in half an hour."""
     plan = recipe("temporal-27-motion" if name in MOTION else name)
     objective: Any = plan.objective
     if name in MOTION:
         return replace(plan, objective=replace(objective, **MOTION[name]))
     model: Any = plan.model
-    if name.startswith("ugcn"):
-        schedule = replace(plan.schedule, steps=1200, batch=24, lr=3e-3, warmup=100, validate_every=400)
-        data = replace(plan.data, frames=48)
-        return replace(plan, model=replace(model, dropout=0.1), data=data, schedule=schedule)
     if name.startswith("repnet"):
         objective = replace(objective, reprojection=GrowingWeight(first=1000, last=10_000, begin=0.0, end=0.8))
         plan = replace(plan, model=replace(model, width=256), objective=objective)
@@ -107,6 +102,17 @@ def planned(name: str) -> Recipe:
         objective = replace(objective, root=replace(objective.root, channels=128))
         return small(replace(plan, model=replace(model, channels=128), objective=objective), steps=14_000, batch=64)
     return plan
+
+
+def without_dropout(name: str, args: argparse.Namespace) -> Recipe:
+    """UGCN was trained twice: by its recipe but with dropout, and from there without it, in smaller batches."""
+    plan, first = planned(name), args.out / f"{name}-dropout-{args.input}"
+    carried_out(replace(plan, model=replace(plan.model, dropout=0.2)), first, args)  # type: ignore[call-arg]
+    schedule = replace(
+        plan.schedule, steps=2400, batch=24, lr=2e-3, warmup=50, validate_every=600, bn_momentum=(0.1, 0.01)
+    )
+    objective: Any = replace(plan.objective, start=str(first / "model"))  # type: ignore[call-arg]
+    return replace(plan, data=replace(plan.data, frames=96), objective=objective, schedule=schedule)
 
 
 def on_top(name: str, args: argparse.Namespace) -> Recipe:
@@ -124,12 +130,19 @@ def trained(name: str, args: argparse.Namespace) -> Path | None:
     if not (out / "done").exists():
         if args.only_done:
             return None
-        plan = on_top(name, args) if name in ON_TOP else planned(name)
-        plan = replace(plan, data=replace(plan.data, path=args.data, input=args.input))
-        resume = (out / "state.safetensors").exists()
-        train(plan, out, TrainOptions(device=args.device, precision=args.precision, quiet=True, resume=resume))
-        (out / "done").touch()
+        special = on_top if name in ON_TOP else without_dropout if name.startswith("ugcn") else None
+        carried_out(special(name, args) if special else planned(name), out, args)
     return out / "model"
+
+
+def carried_out(plan: Recipe, out: Path, args: argparse.Namespace) -> None:
+    """A run in its folder, gone on with if it was stopped; nothing where it is done."""
+    if (out / "done").exists():
+        return
+    plan = replace(plan, data=replace(plan.data, path=args.data, input=args.input))
+    resume = (out / "state.safetensors").exists()
+    train(plan, out, TrainOptions(device=args.device, precision=args.precision, quiet=True, resume=resume))
+    (out / "done").touch()
 
 
 def after(row: Row, clips: list[Clip], poses: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
