@@ -3,6 +3,7 @@
 .PHONY: help demo test test-all check format bench cmu17 dist clean setup
 
 PY := .venv/bin/python
+WORKERS ?= 2
 READY := .venv/.installed
 
 help: ## this list
@@ -16,11 +17,11 @@ $(READY): pyproject.toml constraints.txt tools/setup.sh
 demo: $(READY) ## lift the bundled clip, print its error, write the page, pictures and files into out/demo (CLIP=your video)
 	@$(PY) -m poselift demo --out out/demo $(if $(CLIP),--clip '$(CLIP)')
 
-test: check ## every check: style, types, then the tests (without the slow ones)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest
+test: check ## every check: style, types, then the tests but for the slow ones, WORKERS=2 at a time
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 test-all: $(READY) ## all tests
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -m ''
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -m '' -n $(WORKERS) --dist loadfile
 
 check: $(READY) ## style and types: ruff, ruff format, pyright
 	@$(PY) -m ruff check .

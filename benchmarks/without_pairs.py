@@ -1,11 +1,13 @@
-"""Why RepNet stays behind: what weak perspective costs, and whether it helps that both sides show the same people.
+"""Why RepNet stays behind: what weak perspective costs, whether it helps that both sides show the same people, and what
+the critic adds where its poses are also projected and lifted back.
 
     python benchmarks/without_pairs.py --data DIR                               # weak perspective
     python benchmarks/without_pairs.py --data DIR --same-people runs/same       # trains; validates every 2,000 steps
+    python benchmarks/without_pairs.py --data DIR --no-critic runs/alone        # likewise
 
 Weak perspective: the true depths, with x and y of the keypoints scaled to fit; P-MPJPE, every 16th frame. Same people:
 the run `repnet-consistent` of `benchmarks/temporal.py` but with everybody's 2D and everybody's 3D, drawn apart, so that
-the critic's people do what those who are seen do.
+the critic's people do what those who are seen do. No critic: `repnet-cycle` whose lifter hears nothing of the critic.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from poselift.data.datasets import DataConfig, dataset_clips, dataset_source
 from poselift.data.unpaired import Unpaired
@@ -33,6 +36,19 @@ class SamePeopleConfig(RepNetObjectiveConfig):
         objective, everybody = super().build(model, data), dataset_source(data, "train")
         objective.source = Unpaired(seen=everybody, shown=everybody)
         return objective
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoCriticConfig(RepNetObjectiveConfig):
+    """The lifter learns from the keypoints and from the projected poses of others alone."""
+
+    def build(self, model: LifterConfig, data: DataConfig) -> RepNetObjective:
+        return _Deaf(self, model, data)
+
+
+class _Deaf(RepNetObjective):
+    def convincing(self, pose: Tensor) -> Tensor:
+        return pose.new_zeros(())
 
 
 def weak_perspective_mm(data: str, split: str) -> float:
@@ -54,17 +70,21 @@ def main() -> None:
     parser.add_argument(
         "--same-people", type=Path, help="train into this folder, instead of weak perspective's figures"
     )
+    parser.add_argument("--no-critic", type=Path, help="train into this folder")
     parser.add_argument("--steps", type=int, help="fewer than the run has")
     args = parser.parse_args()
-    if args.same_people is None:
+    runs = (("repnet-consistent", SamePeopleConfig, args.same_people), ("repnet-cycle", NoCriticConfig, args.no_critic))
+    for name, kind, out in runs:
+        if out is None:
+            continue
+        plan = planned(name)
+        objective = kind(**{f.name: getattr(plan.objective, f.name) for f in fields(RepNetObjectiveConfig)})
+        schedule = plan.schedule if args.steps is None else replace(plan.schedule, steps=args.steps)
+        data = replace(plan.data, path=args.data, input="gt")  # type: ignore[call-arg]
+        train(replace(plan, objective=objective, data=data, schedule=schedule), out, TrainOptions(device="cpu"))
+    if args.same_people is None and args.no_critic is None:
         for split in ("validation", "test"):
             print(f"weak perspective with true depths, {split}: {weak_perspective_mm(args.data, split):.1f} mm P-MPJPE")
-        return
-    plan = planned("repnet-consistent")
-    same = SamePeopleConfig(**{f.name: getattr(plan.objective, f.name) for f in fields(RepNetObjectiveConfig)})
-    schedule = plan.schedule if args.steps is None else replace(plan.schedule, steps=args.steps)
-    data = replace(plan.data, path=args.data, input="gt")  # type: ignore[call-arg]
-    train(replace(plan, objective=same, data=data, schedule=schedule), args.same_people, TrainOptions(device="cpu"))
 
 
 if __name__ == "__main__":

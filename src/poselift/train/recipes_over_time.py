@@ -80,8 +80,8 @@ def _tenth(summary: str, *, unlabelled: bool) -> Recipe:
             root=TrajectoryConfig(channels=256, dropout=0.0), labelled=0.1, unlabelled=unlabelled, warmup=0.3
         ),
         schedule=Schedule(
-            steps=1800, batch=16, amsgrad=True, decay="staircase", gamma=0.95, decay_steps=30,
-            bn_momentum=(0.1, 0.001), validate_every=450, save_every=300,
+            steps=5000, batch=16, amsgrad=True, decay="staircase", gamma=0.95, decay_steps=83,
+            bn_momentum=(0.1, 0.001), validate_every=1250, save_every=500,
         ),
     )  # fmt: skip
 
