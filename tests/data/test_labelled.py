@@ -76,6 +76,9 @@ class Recorded:
     def batch(self, b: int, gen: torch.Generator) -> Batch:
         raise AssertionError
 
+    def to(self, device: torch.device | str) -> Recorded:
+        return self
+
 
 def test_everybody_labelled_is_the_source_itself(source: MotionSource):
     whole = PartlyLabelled.of(source, 1)
