@@ -3,11 +3,13 @@ the critic adds where its poses are also projected and lifted back.
 
     python benchmarks/without_pairs.py --data DIR                               # weak perspective
     python benchmarks/without_pairs.py --data DIR --same-people runs/same       # trains; validates every 2,000 steps
-    python benchmarks/without_pairs.py --data DIR --no-critic runs/alone        # likewise
+    python benchmarks/without_pairs.py --data DIR --no-critic runs/deaf         # likewise
+    python benchmarks/without_pairs.py --data DIR --cycle-alone runs/alone      # likewise
 
 Weak perspective: the true depths, with x and y of the keypoints scaled to fit; P-MPJPE, every 16th frame. Same people:
 the run `repnet-consistent` of `benchmarks/temporal.py` but with everybody's 2D and everybody's 3D, drawn apart, so that
 the critic's people do what those who are seen do. No critic: `repnet-cycle` whose lifter hears nothing of the critic.
+Cycle alone: `repnet-cycle` that does not have to be consistent.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,18 +74,24 @@ def main() -> None:
         "--same-people", type=Path, help="train into this folder, instead of weak perspective's figures"
     )
     parser.add_argument("--no-critic", type=Path, help="train into this folder")
+    parser.add_argument("--cycle-alone", type=Path, help="train into this folder")
     parser.add_argument("--steps", type=int, help="fewer than the run has")
     args = parser.parse_args()
-    runs = (("repnet-consistent", SamePeopleConfig, args.same_people), ("repnet-cycle", NoCriticConfig, args.no_critic))
-    for name, kind, out in runs:
+    runs: list[tuple[str, type[RepNetObjectiveConfig], dict[str, float], Path | None]] = [
+        ("repnet-consistent", SamePeopleConfig, {}, args.same_people),
+        ("repnet-cycle", NoCriticConfig, {}, args.no_critic),
+        ("repnet-cycle", RepNetObjectiveConfig, {"consistency": 0.0}, args.cycle_alone),
+    ]
+    for name, kind, changes, out in runs:
         if out is None:
             continue
         plan = planned(name)
-        objective = kind(**{f.name: getattr(plan.objective, f.name) for f in fields(RepNetObjectiveConfig)})
+        own: Any = {f.name: getattr(plan.objective, f.name) for f in fields(RepNetObjectiveConfig)} | changes
+        objective = kind(**own)
         schedule = plan.schedule if args.steps is None else replace(plan.schedule, steps=args.steps)
         data = replace(plan.data, path=args.data, input="gt")  # type: ignore[call-arg]
         train(replace(plan, objective=objective, data=data, schedule=schedule), out, TrainOptions(device="cpu"))
-    if args.same_people is None and args.no_critic is None:
+    if not any(out for *_, out in runs):
         for split in ("validation", "test"):
             print(f"weak perspective with true depths, {split}: {weak_perspective_mm(args.data, split):.1f} mm P-MPJPE")
 

@@ -31,16 +31,35 @@ def test_everything_is_drawn_where_the_data_is(name: str, kind: str) -> None:
     whole = source(name)
     of = {"plain": whole, "unpaired": Unpaired.of(whole, 0.5), "labelled": PartlyLabelled.of(whole, 0.5)}[kind]
     here = of.batch(4, torch.Generator().manual_seed(0))
-    meta = torch.Generator()  # never asked: meta numbers are nobody's
-    there = of.to("meta").batch(4, meta)
+    there = of.to("meta").batch(4, torch.Generator())
     assert {v.device.type for v in there.as_dict().values()} == {"meta"}
     assert {k: v.shape for k, v in there.as_dict().items()} == {k: v.shape for k, v in here.as_dict().items()}
     assert {k: v.dtype for k, v in there.as_dict().items()} == {k: v.dtype for k, v in here.as_dict().items()}
 
 
+class Pictures:
+    """A source that stays where it is."""
+
+    size = 3
+
+    def batch(self, b: int, gen: torch.Generator) -> object:
+        raise AssertionError
+
+
+class Movable(Pictures):
+    place = torch.device("cpu")
+
+    def to(self, device: torch.device | str) -> Movable:
+        moved = Movable()
+        moved.place = torch.device(device)
+        return moved
+
+
 def test_only_cuda_is_worth_it() -> None:
-    whole = source("gt")
-    assert resident(whole, torch.device("cpu")) == (whole, torch.device("cpu"))
-    assert resident(whole, torch.device("mps"))[0] is whole
-    pictures = object()  # a source that stays where it is
+    for place in ("cpu", "mps"):
+        stays = Movable()
+        assert resident(stays, torch.device(place)) == (stays, torch.device("cpu"))
+    moved, draws = resident(Movable(), torch.device("cuda:1"))
+    assert moved.place == draws == torch.device("cuda:1")
+    pictures = Pictures()
     assert resident(pictures, torch.device("cuda")) == (pictures, torch.device("cpu"))

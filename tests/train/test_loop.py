@@ -371,6 +371,9 @@ def test_training_goes_on_from_a_models_weights(tmp_path: Path) -> None:
     plain = train(small(model=recipe.model), tmp_path / "plain", QUIET).parent
     assert not same(weights(tmp_path / "second"), weights(plain))
     first.rename(tmp_path / "gone")
+    before = weights(tmp_path / "second")
+    train(recipe, tmp_path / "second", replace(QUIET, resume=True))
+    assert same(weights(tmp_path / "second"), before)
     with pytest.raises(InputError, match="no such model"):
         train(recipe, tmp_path / "third", QUIET)
     assert not (tmp_path / "third" / "model").exists()
